@@ -1,0 +1,82 @@
+"""Dense networks as matrix equations: declare them, derive them, check them, train them.
+
+This file says where each public name lives and loads it on first use, so that importing chainrule
+imports neither scikit-learn nor a compiler. Nothing is computed here.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, NoReturn
+
+__version__ = "0.1.0"
+
+_HOME = {
+    name: module
+    for module, names in {
+        "expr": "matrix scalar ones full define sum",
+        "derive": "gradient gradients",
+        "evaluate": "evaluate",
+        "render.text": "text",
+        "render.latex": "latex",
+        "program.source": "source",
+        "network": "Network",
+        "layers": "Dense",
+        "check.gradient": "check_gradient",
+        "check.doctor": "diagnose",
+        "estimators": "MLPClassifier MLPRegressor",
+        "model_file": "save load",
+    }.items()
+    for name in names.split()
+}
+# These modules say themselves, in their __all__, what they make public.
+_RULE_BOOK = ("errors", "functions", "activations", "losses", "penalties")
+
+
+def _load(module: str) -> Any:
+    """Return the submodule, or None where it is not written yet."""
+    path = f"{__name__}.{module}"
+    try:
+        return import_module(path)
+    except ModuleNotFoundError as error:
+        if f"{path}.".startswith(f"{error.name}."):
+            return None
+        raise
+
+
+def _placeholder(name: str) -> Any:
+    """Return what stands for a declared name until it is built."""
+
+    def not_built(*_: object, **__: object) -> NoReturn:
+        raise NotImplementedError(f"{__name__}.{name} is declared but not built yet")
+
+    return not_built
+
+
+def _find(name: str) -> Any:
+    """Return the public object called `name`; the module's `__getattr__`."""
+    if name == "__all__":
+        return __dir__()
+    if name in _HOME:
+        value = getattr(_load(_HOME[name]), name, None) or _placeholder(name)
+    elif name.startswith("_"):
+        value = None
+    else:
+        books = (_load(module) for module in _RULE_BOOK)
+        value = next((getattr(book, name) for book in books if name in _names(book)), None)
+    if value is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def _names(book: Any) -> tuple[str, ...]:
+    return tuple(getattr(book, "__all__", ()))
+
+
+def __dir__() -> list[str]:
+    books = (_load(module) for module in _RULE_BOOK)
+    return sorted({*_HOME, "__version__", *(name for book in books for name in _names(book))})
+
+
+if not TYPE_CHECKING:
+    __getattr__ = _find
+    evaluate = _find("evaluate")  # now, because its module of the same name would hide it later
