@@ -5,7 +5,7 @@ imports neither scikit-learn nor a compiler. Nothing is computed here.
 """
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
 __version__ = "0.1.0"
 
@@ -51,8 +51,7 @@ def _placeholder(name: str) -> Any:
     return not_built
 
 
-def _find(name: str) -> Any:
-    """Return the public object called `name`; the module's `__getattr__`."""
+def __getattr__(name: str) -> Any:
     if name == "__all__":
         return __dir__()
     if name in _HOME:
@@ -68,15 +67,13 @@ def _find(name: str) -> Any:
     return value
 
 
-def _names(book: Any) -> tuple[str, ...]:
-    return tuple(getattr(book, "__all__", ()))
-
-
 def __dir__() -> list[str]:
     books = (_load(module) for module in _RULE_BOOK)
     return sorted({*_HOME, "__version__", *(name for book in books for name in _names(book))})
 
 
-if not TYPE_CHECKING:
-    __getattr__ = _find
-    evaluate = _find("evaluate")  # now, because its module of the same name would hide it later
+def _names(book: Any) -> tuple[str, ...]:
+    return tuple(getattr(book, "__all__", ()))
+
+
+__getattr__("evaluate")  # at once, because its module, of the same name, would hide it later

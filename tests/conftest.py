@@ -1,0 +1,33 @@
+"""Markers for outside tools: a test whose tool is absent is skipped, or fails if told to."""
+
+import pytest
+from hypothesis import settings
+from tools import TOOLS
+
+settings.register_profile("chainrule", deadline=None)  # no test asserts a wall-clock time
+settings.load_profile("chainrule")
+
+
+def pytest_addoption(parser):
+    parser.addoption(
+        "--require-tools",
+        action="store_true",
+        help="fail a test whose outside tool is absent, instead of skipping it",
+    )
+
+
+def pytest_configure(config):
+    for tool in TOOLS:
+        config.addinivalue_line("markers", f"{tool.name}: {tool.use}; needs the tool itself")
+
+
+def pytest_report_header():
+    absent = [f"{tool.name} ({tool.missing()})" for tool in TOOLS if tool.missing()]
+    return f"tools absent: {', '.join(absent) or 'none'}"
+
+
+def pytest_runtest_setup(item):
+    for tool in TOOLS:
+        if item.get_closest_marker(tool.name) and tool.missing():
+            required = item.config.getoption("require_tools")
+            (pytest.fail if required else pytest.skip)(f"{tool.missing()} not found")
