@@ -1,0 +1,99 @@
+"""Activations defined over the primitives: one record each.
+
+At a kink the derivative used is a subgradient: relu 0, leaky_relu its slope, relu6 and the hard functions what
+`maximum` and `minimum` give (0 at the left end, 1 times the slope at the right end).
+"""
+
+from __future__ import annotations
+
+import math
+
+from chainrule.functions import FUNCTIONS, Function, Interval, elementwise
+from chainrule.primitives import (
+    abs,
+    at_zero,
+    erfc,
+    expm1,
+    logistic,
+    maximum,
+    minimum,
+    reciprocal,
+    softplus,
+    step,
+    tanh,
+)
+
+identity = elementwise(
+    "identity", lambda x: x, d=lambda x, y: 1 + 0 * x, activation=True, transparent=True, text="{0}", latex="{0}"
+)
+relu = elementwise(
+    "relu", lambda x: maximum(x, 0), d=lambda x, y: step(x), latex=r"\max({0}, 0)",
+    activation=True, kinks=at_zero, range=Interval(0, closed=True), initializer="he_uniform",
+    summary="max(x, 0); the subgradient at 0 is 0",
+)  # fmt: skip
+leaky_relu = elementwise(
+    "leaky_relu", lambda x, slope=0.01: maximum(x, 0) + slope * minimum(x, 0),
+    activation=True, kinks=at_zero, initializer="he_uniform", summary="the subgradient at 0 is the slope",
+)  # fmt: skip
+elu = elementwise(
+    "elu", lambda x, alpha=1.0: maximum(x, 0) + alpha * expm1(minimum(x, 0)),
+    activation=True, kinks=lambda alpha: () if alpha == 1 else (0.0,), initializer="he_uniform",
+    summary="x, or alpha (exp(x) - 1) where x <= 0; the subgradient at 0 is alpha (Clevert et al. 2016)",
+)  # fmt: skip
+selu = elementwise(
+    "selu", lambda x: 1.0507009873554805 * (maximum(x, 0) + 1.6732632423543772 * expm1(minimum(x, 0))),
+    activation=True, kinks=at_zero, initializer="lecun_normal",
+    summary="self-normalizing elu (Klambauer et al. 2017); the subgradient at 0 is that of the left side",
+)  # fmt: skip
+celu = elementwise(
+    "celu", lambda x, alpha=1.0: maximum(x, 0) + alpha * expm1(minimum(x, 0) / alpha),
+    activation=True, initializer="he_uniform", summary="smooth at 0 for every alpha (Barron 2017)",
+)  # fmt: skip
+gelu = elementwise(
+    "gelu", lambda x: 0.5 * (x * erfc(-math.sqrt(0.5) * x)), activation=True, initializer="he_uniform",
+    summary="x times the normal distribution function, exact (Hendrycks and Gimpel 2016)",
+)  # fmt: skip
+gelu_tanh = elementwise(
+    "gelu_tanh", lambda x: x * logistic(math.sqrt(8 / math.pi) * (x + 0.044715 * (x * x * x))),
+    activation=True, initializer="he_uniform",
+    summary="gelu by tanh, written as 1 + tanh(u) = 2 logistic(2u), which keeps its digits where x is negative",
+)  # fmt: skip
+silu = elementwise(
+    "silu", lambda x: x * logistic(x), activation=True, initializer="he_uniform", summary="x logistic(x), or swish"
+)
+mish = elementwise(
+    "mish", lambda x: x * tanh(softplus(x)), activation=True, initializer="he_uniform", summary="Misra 2019"
+)
+softsign = elementwise(
+    "softsign", lambda x: x * reciprocal(1 + abs(x)), activation=True, range=Interval(-1, 1),
+    d=lambda x, y: reciprocal(1 + abs(x)) * reciprocal(1 + abs(x)),  # the definition's own loses digits at large |x|
+)  # fmt: skip
+hard_tanh = elementwise(
+    "hard_tanh", lambda x: minimum(maximum(x, -1), 1), activation=True,
+    kinks=lambda: (-1.0, 1.0), range=Interval(-1, 1, closed=True),
+)  # fmt: skip
+relu6 = elementwise(
+    "relu6", lambda x: minimum(maximum(x, 0), 6), activation=True,
+    kinks=lambda: (0.0, 6.0), range=Interval(0, 6, closed=True), initializer="he_uniform",
+)  # fmt: skip
+hard_sigmoid = elementwise(
+    "hard_sigmoid", lambda x: minimum(maximum(x + 3, 0), 6) / 6, activation=True,
+    kinks=lambda: (-3.0, 3.0), range=Interval(0, 1, closed=True), summary="relu6(x + 3) / 6",
+)  # fmt: skip
+hard_swish = elementwise(
+    "hard_swish", lambda x: x * (minimum(maximum(x + 3, 0), 6) / 6), activation=True,
+    kinks=lambda: (-3.0, 3.0), initializer="he_uniform", summary="x hard_sigmoid(x) (Howard et al. 2019)",
+)  # fmt: skip
+sigmoid = logistic
+swish = silu
+
+ALIASES = {"sigmoid": "logistic", "swish": "silu"}
+
+
+def activations() -> dict[str, Function]:
+    """Every activation by name, aliases included."""
+    found = {name: f for name, f in FUNCTIONS.items() if f.activation and not name.endswith(".twin")}
+    return found | {alias: FUNCTIONS[name] for alias, name in ALIASES.items()}
+
+
+__all__ = [name for name in activations() if isinstance(globals().get(name), Function)]

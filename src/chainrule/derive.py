@@ -1,0 +1,223 @@
+"""Derivation: from a loss to named equations, by one reverse sweep, each equation simplified as it is made."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from chainrule.adjoint import sweep
+from chainrule.errors import DerivationError
+from chainrule.expr import Node, define, define_op, full, is_atom, matmul_op, rebuild, toposort, toposort_to_names
+from chainrule.functions import function_of, is_function
+from chainrule.rewrite import Rewriter, Rule, Step
+from chainrule.rules import ALGEBRA, STABLE, is_ones_column, minus_enters, names_are_used
+from chainrule.shapes import Shape, show
+
+Phase = Literal["forward", "loss", "backward", "update"]
+
+
+@dataclass(frozen=True)
+class Equation:
+    """One line of a derivation: `name = expression`, and the rule that made it."""
+
+    name: str
+    expression: Node  # refers to earlier equations by name
+    shape: Shape
+    rule: str
+    phase: Phase
+
+    @property
+    def node(self) -> Node:
+        """The name as an expression, for use in later equations."""
+        return define(self.name, self.expression)
+
+
+# ---- derivatives of any expression
+
+
+def gradient(loss: Node, *wrt: Node) -> tuple[Node, ...]:
+    """Derive dloss/dw for every w, as simplified expressions.
+
+    Parameters
+    ----------
+    loss : Node of shape (1, 1)
+        A scalar expression, such as `cr.sum(...)` or a loss.
+    *wrt : Node
+        Symbols or inner expressions.
+
+    Returns
+    -------
+    tuple of Node
+        One for each w, of the shape of w.
+
+    Raises
+    ------
+    DerivationError
+        If the loss is not 1 x 1.
+
+    Examples
+    --------
+    >>> import chainrule as cr
+    >>> X, W, Y = cr.matrix("X", "n", "d"), cr.matrix("W", "d", "k"), cr.matrix("Y", "n", "k")
+    >>> dX, dW = cr.gradient(cr.half_squared_error(X @ W, Y), X, W)
+    >>> cr.text(dW)
+    "(X' (X W - Y))/n"
+    """
+    if not wrt:
+        raise DerivationError("gradient() needs at least one matrix to differentiate by: gradient(loss, W)")
+    adjoint = _adjoints(loss, wrt)
+    return tuple(adjoint.get(w, full(0, w.shape)) for w in wrt)
+
+
+def gradients(loss: Node) -> dict[Node, Node]:
+    """Derive dloss/dv for every node v that the loss is made of.
+
+    Examples
+    --------
+    >>> import chainrule as cr
+    >>> A = cr.matrix("A", "n", "n")
+    >>> cr.text(cr.gradients(cr.sum(A @ A))[A])
+    "1 (A 1)' + (1' A)' 1'"
+    """
+    nodes = list(toposort(loss))
+    adjoint = _adjoints(loss, nodes)
+    return {node: adjoint.get(node, full(0, node.shape)) for node in nodes}
+
+
+def _adjoints(loss: Node, wrt: Collection[Node]) -> dict[Node, Node]:
+    if loss.shape != (1, 1):
+        raise DerivationError(f"a gradient is of a 1 x 1 loss, got {show(loss.shape)}: reduce it first, as cr.sum does")
+    rewriter = Rewriter(ALGEBRA)
+    return sweep({loss: full(1, (1, 1))}, wrt, lambda node, G: rewriter(G))
+
+
+# ---- named equations
+
+
+@dataclass(frozen=True)
+class Derived:
+    """The equations of one derivation and every rewriting step behind them."""
+
+    equations: tuple[Equation, ...]
+    steps: tuple[Step, ...]
+
+
+def derive_equations(
+    forward: Sequence[tuple[Node, str, Phase]],
+    parameters: Iterable[Node],
+    *,
+    keep: Collection[str] = (),
+    rules: Sequence[Rule] = ALGEBRA,
+    stable: Sequence[Rule] = STABLE,
+) -> Derived:
+    """Differentiate the last forward definition, the loss, by the parameters.
+
+    Parameters
+    ----------
+    forward : sequence of (definition, rule, phase)
+        Named expressions in order; later ones refer to earlier ones.
+    parameters : iterable of Node
+        The symbols whose derivatives are wanted.
+    keep : collection of str
+        Names whose adjoint becomes an equation of its own (the pre-activations). Others are put in where they are
+        used, unless the chain rule uses them twice.
+
+    Returns
+    -------
+    Derived
+        In the order forward, loss, backward.
+    """
+    wanted = list(parameters)
+    equations, definitions, before = _stable_forward(forward, (*stable, *rules))
+    called = {d.args[0]: d for d in definitions if not is_atom(d.args[0])}
+    rewriter = Rewriter((*names_are_used(called), *rules))
+    loss = definitions[-1]
+    named = _who_is_named(loss, wanted, keep)
+    via = _ways_down(loss, named)
+    backward: list[Equation] = []
+
+    def settle(node: Node, G: Node) -> Node:
+        if node is loss or not is_atom(node):
+            return G
+        name = f"d{node.name}"
+        rewriter.equation = name
+        G = rewriter(G)
+        if node not in named:
+            return G
+        tidy = minus_enters(G)
+        if tidy is not G:
+            rewriter.steps.append(Step(minus_enters.__name__, G, tidy, name))
+        backward.append(Equation(name, tidy, node.shape, via[node], "backward"))
+        return define(name, tidy)
+
+    adjoint = sweep({loss: full(1, (1, 1))}, wanted, settle)
+    backward.extend(
+        Equation(f"d{w.name}", full(0, w.shape), w.shape, "the loss does not depend on it", "backward")
+        for w in wanted
+        if w not in adjoint
+    )
+    return Derived((*equations, *backward), (*before, *rewriter.steps))
+
+
+def _stable_forward(
+    forward: Sequence[tuple[Node, str, Phase]], rules: Sequence[Rule]
+) -> tuple[list[Equation], list[Node], list[Step]]:
+    """The forward equations in their stable forms, each rewritten alone, later ones referring to the new ones."""
+    rewriter = Rewriter(rules)
+    renewed: dict[Node, Node] = {}
+    equations: list[Equation] = []
+    for node, rule, phase in forward:
+        assert node.op is define_op
+        rewriter.equation = node.value
+        body = _replaced(node.args[0], renewed)
+        tidy = rewriter(body)
+        renewed[node] = define(node.value, tidy)
+        equations.append(Equation(node.value, tidy, node.shape, rule, phase))
+    return equations, [renewed[node] for node, _, _ in forward], rewriter.steps
+
+
+def _replaced(root: Node, renewed: dict[Node, Node]) -> Node:
+    """An expression with earlier names in their new meaning."""
+    new: dict[Node, Node] = {}
+    for node in toposort_to_names(root):
+        new[node] = renewed.get(node, node) if is_atom(node) else rebuild(node, tuple(new[a] for a in node.args))
+    return new[root]
+
+
+def _who_is_named(loss: Node, wanted: Collection[Node], keep: Collection[str]) -> set[Node]:
+    """Parameters, the names to keep, and names whose adjoint the chain rule uses twice."""
+    order = list(toposort(loss))
+    moves = set(wanted)
+    for node in order:
+        if any(a in moves for a in node.args):
+            moves.add(node)
+    named = set(wanted)
+    for node in order:
+        if node.op is define_op and node in moves and node is not loss:
+            inner = node.args[0]
+            twice = sum(a in moves for a in inner.args) > 1 or (
+                is_function(inner) and function_of(inner).axis is not None
+            )
+            if node.value in keep or twice:
+                named.add(node)
+    return named
+
+
+def _ways_down(loss: Node, named: set[Node]) -> dict[Node, str]:
+    """In words, the rules by which the adjoint of each named node comes from those above it."""
+    above: dict[Node, dict[str, None]] = {loss: {}}
+    for node in reversed(list(toposort(loss))):
+        ways = {} if node in named or node is loss else above.get(node, {})
+        for i, arg in enumerate(node.args):
+            word = _word(node, i)
+            above.setdefault(arg, {}).update({**ways, **({word: None} if word else {})})
+    return {node: ", ".join(above.get(node, {})) or "chain rule" for node in named}
+
+
+def _word(node: Node, operand: int) -> str:
+    """What the chain rule does on the way from a node to one of its operands, where it is worth saying."""
+    if node.op is matmul_op:
+        ones_beside = is_ones_column(node.args[0]) or is_ones_column(node.args[1])
+        return "sum over rows" if is_ones_column(node.args[0]) else "" if ones_beside else "product"
+    return node.op.rule if is_function(node) else ""

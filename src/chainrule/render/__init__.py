@@ -1,0 +1,1 @@
+"""What people read: expressions and derivations as text and LaTeX."""

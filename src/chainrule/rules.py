@@ -1,0 +1,338 @@
+"""The identities of a derivation: rules `Node -> Node | None`; the docstring is the identity.
+
+STABLE rules turn the forward equations into forms that are finite at any score, before anything is differentiated;
+ALGEBRA rules simplify. Rules that need the derivation's names are made for it (`names_are_used`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from fractions import Fraction
+
+from chainrule.algebra import collected, from_terms, length, sum_terms
+from chainrule.expr import (
+    Node,
+    add_op,
+    apply,
+    define_op,
+    fraction,
+    full,
+    full_op,
+    hadamard_op,
+    is_atom,
+    matmul_op,
+    ones,
+    ones_op,
+    rebuild,
+    scale,
+    scale_op,
+    size,
+    symbol_op,
+    transpose_op,
+)
+from chainrule.functions import function_of, is_function
+from chainrule.primitives import (
+    exp,
+    log,
+    log1p,
+    log_softmax,
+    logistic,
+    softmax,
+    softplus,
+)
+from chainrule.rewrite import Rule, on
+from chainrule.shapes import Size
+
+# ---- what a node is, seen through names and coefficients
+
+
+def meaning(node: Node) -> Node:
+    """What a name stands for."""
+    while node.op is define_op:
+        node = node.args[0]
+    return node
+
+
+def constant(node: Node) -> float | None:
+    """The number that fills a matrix, if one does."""
+    if node.op is transpose_op:
+        return constant(node.args[0])
+    if node.op is full_op:
+        return float(node.value)
+    return 1.0 if node.op is ones_op else None
+
+
+def is_ones_column(node: Node) -> bool:
+    """1: a column of ones."""
+    return node.op is ones_op
+
+
+def is_ones_row(node: Node) -> bool:
+    """1': a row of ones."""
+    return node.op is transpose_op and node.args[0].op is ones_op
+
+
+def line_sum(node: Node, axis: int) -> Fraction | None:
+    """The sum of every row (axis 1) or of every column (axis 0), where it is one known number."""
+    if node.op is symbol_op:
+        fact = "rows_sum_to_one" if axis else "columns_sum_to_one"
+        return Fraction(1) if fact in node.value.facts else None
+    if node.op is define_op:
+        return line_sum(node.args[0], axis)
+    if node.op is transpose_op:
+        return line_sum(node.args[0], 1 - axis)
+    if node.op is full_op and isinstance(along := node.shape[axis], int):
+        return fraction(node.value) * along
+    if node.op is scale_op and len(node.args) == 1:
+        inner = line_sum(node.args[0], axis)
+        return None if inner is None else inner * node.value[0]
+    if node.op is add_op:
+        a, b = (line_sum(x, axis) for x in node.args)
+        return None if a is None or b is None else a + b
+    if is_function(node) and "rows_sum_to_one" in function_of(node).facts and function_of(node).axis == axis:
+        return Fraction(1)
+    return None
+
+
+# ---- algebra
+
+
+@on(matmul_op, hadamard_op, transpose_op)
+def numbers_leave_products(node: Node) -> Node | None:
+    """(kA)B = A(kB) = k(AB), for both products; (kA)' = kA'."""
+    for i, a in enumerate(node.args):
+        if a.op is scale_op:
+            bare = tuple(a.args[0] if j == i else b for j, b in enumerate(node.args))
+            number, exponents = a.value
+            return scale(rebuild(node, bare), number, *zip(a.args[1:], exponents, strict=True))
+    return None
+
+
+@on(transpose_op)
+def transposes_go_inward(node: Node) -> Node | None:
+    """(AB)' = B'A', (A + B)' = A' + B', (A o B)' = A' o B', f(A)' = f(A'), A'' = A."""
+    a = node.args[0]
+    if a.shape == (1, 1):
+        return a
+    if is_atom(a) or a.op is ones_op:
+        return None
+    if a.op is full_op:
+        return full(a.value, node.shape)
+    if a.op is transpose_op:
+        return a.args[0]
+    if a.op is matmul_op:
+        return a.args[1].T @ a.args[0].T
+    if is_function(a):
+        return apply(function_of(a).twin.op, *(x.T for x in a.args), value=a.value)
+    return rebuild(a, (*(x.T for x in a.args[:2]),))
+
+
+@on(matmul_op, ones_op)
+def constants_multiply(node: Node) -> Node | None:
+    """1 1' is the matrix of ones, 1' 1 = n, and the 1 x 1 matrix of ones is 1."""
+    if node.op is ones_op:
+        return full(1, (1, 1)) if node.shape[0] == 1 else None
+    a, b = map(constant, node.args)
+    if a is None or b is None:
+        return None
+    return scale(full(fraction(a) * fraction(b), node.shape), *_times_size(node.args[0].shape[1]))
+
+
+@on(matmul_op)
+def constant_matrix_is_an_outer_product(node: Node) -> Node | None:
+    """With J full of k: J A = k 1 (1' A), A J = k (A 1) 1', and a 1 x 1 number is a coefficient."""
+    a, b = node.args
+    if a.op is full_op:
+        if a.shape == (1, 1):
+            return scale(b, a.value)
+        sums = ones(a.shape[1]).T @ b if a.shape[1] != 1 else b
+        return scale(sums if a.shape[0] == 1 else ones(a.shape[0]) @ sums, a.value)
+    if b.op is full_op:
+        if b.shape == (1, 1):
+            return scale(a, b.value)
+        sums = a @ ones(b.shape[0]) if b.shape[0] != 1 else a
+        return scale(sums if b.shape[1] == 1 else sums @ ones(b.shape[1]).T, b.value)
+    return None
+
+
+@on(matmul_op)
+def known_row_sums(node: Node) -> Node | None:
+    """A 1 = s 1 where every row of A sums to s, as those of one-hot targets and of probabilities do; so 1' A."""
+    a, b = node.args
+    if is_ones_column(b) and (s := line_sum(a, 1)) is not None:
+        return scale(ones(node.shape[0]), s)
+    if is_ones_row(a) and (s := line_sum(b, 0)) is not None:
+        return scale(ones(node.shape[1]).T, s)
+    return None
+
+
+@on(matmul_op)
+def factor_of_a_row_leaves_its_sum(node: Node) -> Node | None:
+    """((w 1') o A) 1 = w o (A 1), and 1' ((1 r) o A) = r o (1' A)."""
+    a, b = node.args
+    if is_ones_column(b) and a.op is hadamard_op:
+        for factor, rest in (a.args, a.args[::-1]):
+            if factor.op is matmul_op and is_ones_row(factor.args[1]):
+                return factor.args[0] * (rest @ b)
+    if is_ones_row(a) and b.op is hadamard_op:
+        for factor, rest in (b.args, b.args[::-1]):
+            if factor.op is matmul_op and is_ones_column(factor.args[0]):
+                return factor.args[1] * (a @ rest)
+    return None
+
+
+@on(add_op)
+def sums_are_tidy(node: Node) -> Node | None:
+    """kA + kB = k(A + B), and B - A for -A + B."""
+    terms = sum_terms(node)
+    return from_terms(terms, node.shape) if len(terms) > 1 else None
+
+
+@on(add_op, hadamard_op)
+def like_terms_are_collected(node: Node) -> Node | None:
+    """A sum of Hadamard products in its collected form, multiplied out or not, where that is shorter."""
+    memo: dict[Node, int] = {}
+    best, shortest = None, length(node, memo)
+    for expand in (False, True):
+        form = collected(node, expand=expand)
+        if form is not None and (n := length(form, memo)) < shortest:
+            best, shortest = form, n
+    return best
+
+
+@on(matmul_op)
+def bilinear_forms_read_from_the_left(node: Node) -> Node | None:
+    """a' (M b) = a' M b, a number either way."""
+    a, b = node.args
+    if node.shape == (1, 1) and b.op is matmul_op and b.shape != (1, 1):
+        return a @ b.args[0] @ b.args[1]
+    return None
+
+
+@on(hadamard_op)
+def hadamard_products_are_flat(node: Node) -> Node | None:
+    """A o (B o C) = A o B o C."""
+    a, b = node.args
+    return a * b.args[0] * b.args[1] if b.op is hadamard_op else None
+
+
+@on(matmul_op)
+def zero_annihilates(node: Node) -> Node | None:
+    """0 A = A 0 = 0."""
+    return full(0, node.shape) if 0 in map(constant, node.args) else None
+
+
+def _times_size(m: Size) -> tuple[Fraction, *tuple[tuple[Node, int], ...]]:
+    n = size(m)
+    return (Fraction(n),) if isinstance(n, int) else (Fraction(1), (n, 1))
+
+
+ALGEBRA: tuple[Rule, ...] = (
+    numbers_leave_products,
+    zero_annihilates,
+    constants_multiply,
+    constant_matrix_is_an_outer_product,
+    known_row_sums,
+    factor_of_a_row_leaves_its_sum,
+    transposes_go_inward,
+    bilinear_forms_read_from_the_left,
+    hadamard_products_are_flat,
+    like_terms_are_collected,
+    sums_are_tidy,
+)
+
+
+def minus_enters(node: Node) -> Node:
+    """-(A - B) = B - A: last, and only on a whole right-hand side; inside a product it would turn 1 - A o A round."""
+    if node.op is not scale_op or node.value[0] >= 0 or node.args[0].op is not add_op:
+        return node
+    terms = sum_terms(node.args[0])
+    if not any(t.number < 0 for t in terms):
+        return node
+    number, exponents = node.value
+    for t in terms:
+        t.number = -t.number
+    return scale(from_terms(terms, node.shape), -number, *zip(node.args[1:], exponents, strict=True))
+
+
+# ---- stable forms
+
+
+@on(log.op)
+def log_of_softmax(node: Node) -> Node | None:
+    """log softmax(z) = log_softmax(z)."""
+    inner = meaning(node.args[0])
+    return log_softmax(inner.args[0]) if inner.op is softmax.op else None
+
+
+@on(log.op)
+def log_of_logistic(node: Node) -> Node | None:
+    """log logistic(z) = -softplus(-z)."""
+    inner = meaning(node.args[0])
+    return scale(softplus(-inner.args[0]), -1) if inner.op is logistic.op else None
+
+
+@on(log.op)
+def log_of_complement_of_logistic(node: Node) -> Node | None:
+    """log(1 - logistic(z)) = -softplus(z)."""
+    inner = meaning(node.args[0])
+    if inner.op is add_op and inner.args[0].op is full_op and inner.args[0].value == 1:
+        taken = inner.args[1]
+        if taken.op is scale_op and taken.value == (-1, ()) and (z := meaning(taken.args[0])).op is logistic.op:
+            return scale(softplus(z.args[0]), -1)
+    return None
+
+
+@on(log.op, log1p.op)
+def log_of_one_plus_exp(node: Node) -> Node | None:
+    """log(1 + exp(z)) = softplus(z)."""
+    inner = meaning(node.args[0])
+    if node.op is log.op and inner.op is add_op and inner.args[0].op is full_op and inner.args[0].value == 1:
+        inner = meaning(inner.args[1])
+    elif node.op is log.op:
+        return None
+    return softplus(inner.args[0]) if inner.op is exp.op else None
+
+
+@on(log.op)
+def log_of_exp(node: Node) -> Node | None:
+    """log exp(z) = z."""
+    inner = meaning(node.args[0])
+    return inner.args[0] if inner.op is exp.op else None
+
+
+@on(exp.op)
+def exp_of_log_softmax(node: Node) -> Node | None:
+    """exp log_softmax(z) = softmax(z)."""
+    inner = meaning(node.args[0])
+    return softmax(inner.args[0]) if inner.op is log_softmax.op else None
+
+
+STABLE: tuple[Rule, ...] = (
+    log_of_softmax,
+    log_of_logistic,
+    log_of_complement_of_logistic,
+    log_of_one_plus_exp,
+    log_of_exp,
+    exp_of_log_softmax,
+)
+
+
+# ---- rules made for one derivation
+
+
+def names_are_used(called: Mapping[Node, Node]) -> tuple[Rule, ...]:
+    """Rules that put the names of a derivation in place of what they stand for."""
+
+    def the_name_is_used(node: Node) -> Node | None:
+        """tanh(Z1) is A1 where an equation says so."""
+        return called.get(node)
+
+    @on(logistic.op)
+    def complement_of_a_named_logistic(node: Node) -> Node | None:
+        """logistic(-z) = 1 - logistic(z), where logistic(z) has a name."""
+        z = node.args[0]
+        name = called.get(logistic(-z)) if z.op is scale_op and z.value[0] < 0 else None
+        return None if name is None else 1 - name
+
+    return the_name_is_used, complement_of_a_named_logistic

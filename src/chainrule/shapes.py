@@ -1,0 +1,44 @@
+"""Shapes of matrices: a size is a whole number or a name for one that is not known yet."""
+
+from __future__ import annotations
+
+import operator
+
+from chainrule.errors import ShapeError
+
+Size = int | str
+Shape = tuple[Size, Size]  # (rows, columns)
+
+
+def show(shape: Shape) -> str:
+    """A shape as the field writes it: (n x 784)."""
+    return f"({shape[0]} x {shape[1]})"
+
+
+def check_size(size: object) -> Size:
+    """A size is a name or a whole number that is not negative."""
+    if isinstance(size, str) and size.isidentifier():
+        return size
+    try:
+        whole = operator.index(size)  # type: ignore[arg-type]  # this is the question
+    except TypeError:
+        whole = -1
+    if whole < 0 or isinstance(size, bool):
+        raise ShapeError(f"a size is a name or a whole number of at least 0, got {size!r}")
+    return whole
+
+
+def same_shape(*shapes: Shape) -> Shape:
+    """Elementwise operations need equal shapes."""
+    for other in shapes[1:]:
+        if other != shapes[0]:
+            hint = "; ones(n) @ b makes a row b fit every row" if 1 in (shapes[0][0], other[0]) else ""
+            raise ShapeError(f"entry by entry, {show(shapes[0])} does not fit {show(other)}{hint}")
+    return shapes[0]
+
+
+def product_shape(a: Shape, b: Shape) -> Shape:
+    """A matrix product needs as many columns as rows."""
+    if a[1] != b[0]:
+        raise ShapeError(f"cannot multiply {show(a)} by {show(b)}: {a[1]} columns meet {b[0]} rows")
+    return a[0], b[1]
