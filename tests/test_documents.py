@@ -69,8 +69,7 @@ def run_console(body):
 def assert_matches(got, expected, what):
     """Compare as doctest does: `...` stands for anything, spacing at the ends of lines for none."""
     got, expected = (
-        "".join(f"{line.rstrip()}\n" for line in text.strip("\n").splitlines())
-        for text in (got, expected)
+        "".join(f"{line.rstrip()}\n" for line in text.strip("\n").splitlines()) for text in (got, expected)
     )
     matches = doctest.OutputChecker().check_output(expected, got, doctest.ELLIPSIS)
     assert matches, f"{what} prints\n\n{got}\nand the document says\n\n{expected}"

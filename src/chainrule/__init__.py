@@ -5,7 +5,20 @@ imports neither scikit-learn nor a compiler. Nothing is computed here.
 """
 
 from importlib import import_module
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
+
+if TYPE_CHECKING:
+    from chainrule.derive import gradient as gradient, gradients as gradients
+    from chainrule.evaluate import evaluate as evaluate
+    from chainrule.expr import (
+        define as define,
+        full as full,
+        matrix as matrix,
+        ones as ones,
+        scalar as scalar,
+        sum as sum,
+    )
+    from chainrule.render.text import text as text
 
 __version__ = "0.1.0"
 
