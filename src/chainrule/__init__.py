@@ -8,16 +8,15 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
-    from chainrule.derive import gradient as gradient, gradients as gradients
+    from chainrule.derive import gradient as gradient
+    from chainrule.derive import gradients as gradients
     from chainrule.evaluate import evaluate as evaluate
-    from chainrule.expr import (
-        define as define,
-        full as full,
-        matrix as matrix,
-        ones as ones,
-        scalar as scalar,
-        sum as sum,
-    )
+    from chainrule.expr import define as define
+    from chainrule.expr import full as full
+    from chainrule.expr import matrix as matrix
+    from chainrule.expr import ones as ones
+    from chainrule.expr import scalar as scalar
+    from chainrule.expr import sum as sum
     from chainrule.render.text import text as text
 
 __version__ = "0.1.0"
