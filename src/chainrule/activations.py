@@ -1,7 +1,7 @@
 """Activations defined over the primitives: one record each.
 
-At a kink the derivative used is a subgradient: relu 0, leaky_relu its slope, relu6 and the hard functions what
-`maximum` and `minimum` give (0 at the left end, 1 times the slope at the right end).
+At a kink the derivative used is a subgradient, the one PyTorch uses: relu and relu6 0, leaky_relu its slope; the hard
+functions continue their constant pieces (hence the order in `minimum(6, ...)`: a tie is decided for the first operand).
 """
 
 from __future__ import annotations
@@ -59,8 +59,9 @@ gelu_tanh = elementwise(
     summary="gelu by tanh, written as 1 + tanh(u) = 2 logistic(2u), which keeps its digits where x is negative",
 )  # fmt: skip
 silu = elementwise(
-    "silu", lambda x: x * logistic(x), activation=True, initializer="he_uniform", summary="x logistic(x), or swish"
-)
+    "silu", lambda x: x * logistic(x), aliases=("swish",), activation=True, initializer="he_uniform",
+    summary="x logistic(x), also called swish",
+)  # fmt: skip
 mish = elementwise(
     "mish", lambda x: x * tanh(softplus(x)), activation=True, initializer="he_uniform", summary="Misra 2019"
 )
@@ -69,31 +70,29 @@ softsign = elementwise(
     d=lambda x, y: reciprocal(1 + abs(x)) * reciprocal(1 + abs(x)),  # the definition's own loses digits at large |x|
 )  # fmt: skip
 hard_tanh = elementwise(
-    "hard_tanh", lambda x: minimum(maximum(x, -1), 1), activation=True,
+    "hard_tanh", lambda x: minimum(1, maximum(x, -1)), activation=True,
     kinks=lambda: (-1.0, 1.0), range=Interval(-1, 1, closed=True),
 )  # fmt: skip
 relu6 = elementwise(
-    "relu6", lambda x: minimum(maximum(x, 0), 6), activation=True,
+    "relu6", lambda x: minimum(6, maximum(x, 0)), activation=True,
     kinks=lambda: (0.0, 6.0), range=Interval(0, 6, closed=True), initializer="he_uniform",
 )  # fmt: skip
 hard_sigmoid = elementwise(
-    "hard_sigmoid", lambda x: minimum(maximum(x + 3, 0), 6) / 6, activation=True,
+    "hard_sigmoid", lambda x: minimum(6, maximum(x + 3, 0)) / 6, activation=True,
     kinks=lambda: (-3.0, 3.0), range=Interval(0, 1, closed=True), summary="relu6(x + 3) / 6",
 )  # fmt: skip
 hard_swish = elementwise(
-    "hard_swish", lambda x: x * (minimum(maximum(x + 3, 0), 6) / 6), activation=True,
+    "hard_swish", lambda x: x * (minimum(6, maximum(x + 3, 0)) / 6), activation=True,
     kinks=lambda: (-3.0, 3.0), initializer="he_uniform", summary="x hard_sigmoid(x) (Howard et al. 2019)",
 )  # fmt: skip
 sigmoid = logistic
 swish = silu
 
-ALIASES = {"sigmoid": "logistic", "swish": "silu"}
-
 
 def activations() -> dict[str, Function]:
     """Every activation by name, aliases included."""
-    found = {name: f for name, f in FUNCTIONS.items() if f.activation and not name.endswith(".twin")}
-    return found | {alias: FUNCTIONS[name] for alias, name in ALIASES.items()}
+    records = [f for f in FUNCTIONS.values() if f.activation and f.axis != 0]
+    return {name: f for f in records for name in (f.name, *f.aliases)}
 
 
 __all__ = [name for name in activations() if isinstance(globals().get(name), Function)]

@@ -63,14 +63,16 @@ def collected(node: Node, *, expand: bool) -> Node | None:
 
 
 def sum_terms(node: Node) -> list[Term]:
-    """The terms of a sum as they stand, coefficients in front, like terms not combined."""
+    """The terms of a sum as they stand, coefficients in front, like terms not combined; k(A + B) is one term."""
     terms, stack = [], [(node, Term(Fraction(1), {}, {}))]
     while stack:
         part, outer = stack.pop()
-        if part.op is scale_op:
+        if part.op is scale_op and (part.args[0].op is not add_op or part.value == (-1, ())):
             stack.append((part.args[0], outer.times(_coefficient(part))))
         elif part.op is add_op:
             stack.extend((a, outer) for a in reversed(part.args))
+        elif part.op is scale_op:
+            terms.append(outer.times(_coefficient(part)).times(Term(Fraction(1), {}, {part.args[0]: 1})))
         elif part.op is full_op:
             terms.append(outer.times(Term(fraction(part.value), {}, {})))
         else:

@@ -157,7 +157,18 @@ def derive_equations(
         for w in wanted
         if w not in adjoint
     )
-    return Derived((*equations, *backward), (*before, *rewriter.steps))
+    return Derived((*equations, *_in_reading_order(backward, wanted)), (*before, *rewriter.steps))
+
+
+def _in_reading_order(backward: list[Equation], wanted: Iterable[Node]) -> list[Equation]:
+    """Each parameter's derivative right after the error signal it comes from, whatever else the loss adds to it."""
+    results = {f"d{w.name}" for w in wanted}
+    spine = [e for e in backward if e.name not in results]
+    after: dict[str, list[Equation]] = {"": [], **{e.name: [] for e in spine}}
+    for e in (e for e in backward if e.name in results):
+        used = {n.name for n in toposort_to_names(e.expression) if n.op is define_op}
+        after[next((s.name for s in reversed(spine) if s.name in used), "")].append(e)
+    return [*after[""], *(x for s in spine for x in (s, *after[s.name]))]
 
 
 def _stable_forward(
@@ -219,5 +230,5 @@ def _word(node: Node, operand: int) -> str:
     """What the chain rule does on the way from a node to one of its operands, where it is worth saying."""
     if node.op is matmul_op:
         ones_beside = is_ones_column(node.args[0]) or is_ones_column(node.args[1])
-        return "sum over rows" if is_ones_column(node.args[0]) else "" if ones_beside else "product"
+        return "sum over examples" if is_ones_column(node.args[0]) else "" if ones_beside else "product"
     return node.op.rule if is_function(node) else ""

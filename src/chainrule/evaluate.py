@@ -21,6 +21,7 @@ from chainrule.expr import (
     symbol_op,
     toposort,
     transpose_op,
+    walk,
 )
 from chainrule.functions import Array, expand, function_of
 from chainrule.shapes import Size, show
@@ -34,18 +35,21 @@ def evaluate(expression: Node, values: Mapping[str, Any]) -> Array:
     expression : Node of shape (r, c)
     values : mapping of str to array-like
         One for each symbol in the expression, by name; numbers for 1 x 1 symbols. Sizes follow from the shapes; a
-        size that no symbol shows is given by its name, such as `{"n": 5}`.
+        size that no symbol shows is given by its name, such as `{"n": 5}`. Other entries are not looked at.
 
     Returns
     -------
     ndarray of shape (r, c)
+        In float64, whatever the type of the values; longdouble stays longdouble.
 
     Raises
     ------
     UnknownNameError
-        If a symbol has no value.
+        If a symbol or a size has no value.
     ShapeError
         If an array does not have its symbol's shape, or sizes contradict each other.
+    DataError
+        If a value is not made of real numbers, or two different symbols have one name.
 
     Examples
     --------
@@ -60,12 +64,11 @@ def evaluate(expression: Node, values: Mapping[str, Any]) -> Array:
 
 def evaluate_all(expressions: list[Node], values: Mapping[str, Any]) -> list[Array]:
     """The values of several expressions, shared nodes computed once."""
-    order = list(toposort(*expressions))
-    arrays, sizes = bind(order, values)
+    arrays, sizes = bind(list(toposort(*expressions)), values)
     memo: dict[Node, Array] = {}
 
     def value_of(root: Node) -> Array:
-        for node in toposort(root):
+        for node in walk([root], lambda node: () if node in memo else node.args):
             if node not in memo:
                 memo[node] = _value(node, [memo[a] for a in node.args], arrays, sizes, value_of)
         return memo[root]
@@ -76,40 +79,53 @@ def evaluate_all(expressions: list[Node], values: Mapping[str, Any]) -> list[Arr
 def bind(nodes: list[Node], values: Mapping[str, Any]) -> tuple[dict[Node, Array], dict[str, int]]:
     """The array of every symbol and the number of every named size."""
     symbols = [n for n in nodes if n.op is symbol_op]
-    sizes = {k: int(v) for k, v in values.items() if np.ndim(v) == 0 and _is_size(k, nodes)}
+    numbers = [s for s in symbols if s.value.role == "size"]
+    names = {size for n in nodes for size in n.shape if isinstance(size, str)} | {s.value.name for s in numbers}
+    sizes = {name: _whole(name, values[name]) for name in names if name in values and np.ndim(values[name]) == 0}
     arrays: dict[Node, Array] = {}
     seen: dict[str, Node] = {}
     for s in symbols:
         name = s.value.name
-        if s.value.role == "size":
-            continue
         if seen.setdefault(name, s) is not s:
             raise DataError(f"two different matrices are named {name!r}: {seen[name]!r} and {s!r}")
+        if s in numbers:
+            continue
         if name not in values:
             raise UnknownNameError(f"no value for {name} {show(s.shape)}{nearest(name, values)}")
-        arrays[s] = _as_matrix(name, values[name])
+        arrays[s] = _as_matrix(s, values[name])
         _bind_sizes(s, arrays[s], sizes)
-    for s in symbols:
-        if s.value.role == "size":
-            if s.value.name not in sizes:
-                raise UnknownNameError(f"no matrix shows the size {s.value.name}: give it in values")
-            arrays[s] = np.array([[float(sizes[s.value.name])]])
+    for s in numbers:
+        arrays[s] = np.array([[float(_number(s.value.name, sizes))]])
     return arrays, sizes
 
 
-def _is_size(name: str, nodes: list[Node]) -> bool:
-    return any(name in n.shape for n in nodes) or not any(n.name == name for n in nodes)
+def _whole(name: str, value: Any) -> int:
+    if np.asarray(value).dtype.kind not in "fiu" or not 0 <= value < np.inf or value != np.floor(value):
+        raise ShapeError(f"the size {name} is a whole number of at least 0, got {value!r}")
+    return int(value)
 
 
-def _as_matrix(name: str, value: Any) -> Array:
-    array = np.asarray(value)
-    if array.ndim == 0:
+def _as_matrix(s: Node, value: Any) -> Array:
+    name = s.value.name
+    try:
+        array = np.asarray(value)
+    except ValueError:
+        raise ShapeError(f"{name} is a matrix, got rows of different lengths") from None
+    if array.dtype.kind not in "fiub":
+        raise DataError(f"{name} holds real numbers, got values of type {array.dtype}")
+    if array.ndim == 0 and s.shape == (1, 1):
         array = array.reshape(1, 1)
     if array.ndim != 2:
-        raise ShapeError(f"{name} is a matrix, got an array of {array.ndim} dimensions and shape {array.shape}")
-    if array.dtype.kind not in "fiub":
-        raise DataError(f"{name} holds numbers, got an array of {array.dtype}")
-    return array if array.dtype.kind == "f" else array.astype(float)
+        found = f"an array of shape {array.shape}" if array.ndim else "a number"
+        raise ShapeError(f"{name} is declared {show(s.shape)}, got {found}{_fix(s, array)}")
+    return array.astype(np.result_type(array, float), copy=False)
+
+
+def _fix(s: Node, array: Array) -> str:
+    """How a vector becomes the matrix that is declared, where one of its sizes is 1."""
+    if array.ndim != 1 or 1 not in s.shape:
+        return ""
+    return f"; {s.value.name}[None, :] is a row" if s.shape[0] == 1 else f"; {s.value.name}[:, None] is a column"
 
 
 def _bind_sizes(s: Node, array: Array, sizes: dict[str, int]) -> None:
@@ -138,10 +154,10 @@ def _value(node: Node, args: list[Array], arrays: dict[Node, Array], sizes: dict
 
 def _scale(node: Node, args: list[Array], sizes: dict[str, int]) -> Array:
     number, exponents = node.value
-    c = float(number)
+    c = args[0] * float(number)
     for s, e in zip(args[1:], exponents, strict=True):
-        c *= float(s[0, 0]) ** e
-    return c * args[0]
+        c = c * s**e
+    return c
 
 
 def _number(size: Size, sizes: dict[str, int]) -> int:

@@ -93,8 +93,8 @@ class Node:
     def __mul__(self, other: Node | Number) -> Node:
         if not isinstance(other, Node):
             return scale(self, other)
-        if self.shape != other.shape:
-            for scalar, matrix in ((other, self), (self, other)):
+        if self.shape != other.shape or self.shape == (1, 1):
+            for scalar, matrix in ((self, other), (other, self)):
                 if is_coefficient(scalar):
                     return scale(matrix, 1, (scalar, 1))
         return apply(hadamard_op, *_like_shapes(self, other))
@@ -310,7 +310,8 @@ def fraction(number: Number | str) -> Fraction:
 def is_coefficient(node: Node) -> bool:
     """True for a 1 x 1 expression of declared scalars only: it may stand in front of a matrix."""
     leaves = [n for n in toposort(node) if not n.args and n.op is symbol_op]
-    return node.shape == (1, 1) and bool(leaves) and all(n.value.role in ("hyper", "size") for n in leaves)
+    declared = ("hyper", "size", "state")
+    return node.shape == (1, 1) and bool(leaves) and all(n.value.role in declared for n in leaves)
 
 
 def is_atom(node: Node) -> bool:

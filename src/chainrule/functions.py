@@ -12,12 +12,13 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
+from numbers import Real
 from typing import Any
 
 import numpy as np
 
 from chainrule.adjoint import sweep
-from chainrule.expr import Node, Number, Op, apply, full, ones, register
+from chainrule.expr import OPS, Node, Number, Op, apply, full, ones, register
 from chainrule.shapes import Shape, same_shape
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
@@ -56,6 +57,7 @@ class Function:
     range: Interval = Interval()
     facts: tuple[str, ...] = ()  # what holds of every value, as for symbols
     activation: bool = False
+    aliases: tuple[str, ...] = ()  # other names that specifications know
     initializer: str = "glorot_uniform"
     partner: str = "half_squared_error"  # the loss that usually follows, when a network ends here
     summary: str = ""
@@ -89,6 +91,8 @@ class Function:
         return apply(self.op, *lifted, value=values)
 
     def _bind(self, args: tuple[Any, ...], named: Mapping[str, Any]) -> tuple[float, ...]:
+        if any(isinstance(a, np.ndarray) for a in args):
+            raise TypeError(f"{self.name} is applied to expressions, got an array: declare a matrix, then evaluate")
         names = list(self.parameters)
         given = dict(zip(names, args, strict=False)) | dict(named)
         if len(args) > len(names) or not set(given) <= set(names):
@@ -96,9 +100,12 @@ class Function:
             raise TypeError(f"{self.name} takes {takes}; got {', '.join(map(str, [*args, *named]))}")
         values = dict(zip(names, self.values, strict=True)) | given
         for key, value in values.items():
-            if not isinstance(value, int | float) or not math.isfinite(value):
+            if not isinstance(value, Real) or not math.isfinite(value):
                 raise ValueError(f"{key} of {self.name} is a finite number, got {value!r}")
-        return tuple(float(v) for v in values.values())
+        return tuple(float(v) + 0.0 for v in values.values())  # -0.0 becomes 0.0: the two must not make two functions
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _find_function, (self.op, self.values)
 
     def __str__(self) -> str:
         """As a specification writes it: leaky_relu(0.1); parameters at their defaults are left out."""
@@ -108,6 +115,10 @@ class Function:
 
 
 FUNCTIONS: dict[str, Function] = {}
+
+
+def _find_function(op: Op, values: tuple[float, ...]) -> Function:
+    return replace(FUNCTIONS[op.name], values=values)
 
 
 def function_of(node: Node) -> Function:
@@ -150,7 +161,7 @@ def elementwise(
         A template for NumPy source; `{0}` is the operand. Without one the definition is written out.
     **facts
         Fields of `Function`: kernel (of a primitive, on arrays), latex, text, kinks, range, activation, initializer,
-        partner, summary, parameters (of a primitive).
+        partner, summary, aliases, parameters (of a primitive).
 
     Returns
     -------
@@ -176,7 +187,7 @@ def elementwise(
         raise ValueError(f"{name} needs a definition, or a derivative d and a kernel")
     if definition is not None:
         facts["parameters"] = _defaults(definition)
-    return record(name, same_shape, vjp, numpy, definition=definition, **facts)
+    return record(_caller(), name, same_shape, vjp, numpy, definition=definition, **facts)
 
 
 def rowwise(
@@ -194,9 +205,11 @@ def rowwise(
     `definition(x, axis)`, `vjp(G, Y, axis)`, `shape(shape, axis)`, `kernel(array, axis)` and the template, which may
     say `{axis}`, are written once for both; axis is 1 along rows and 0 down columns.
     """
+    home = _caller()
 
-    def along(axis: int, name: str) -> Function:
+    def along(axis: int, name: str, **facts: Any) -> Function:
         return record(
+            home,
             name,
             lambda a: shape(a, axis),
             lambda G, Y, operand: vjp(G, Y, axis),
@@ -207,24 +220,41 @@ def rowwise(
             **facts,
         )
 
-    along(0, f"{name}.twin")
-    return along(1, name)
+    function = along(1, name, **facts)
+    along(0, f"{name}.twin", **facts | {"aliases": ()})
+    return function
+
+
+def _caller() -> str:
+    """The module that enters a record: it is imported again where an expression is unpickled."""
+    name: str = sys._getframe(2).f_globals["__name__"]
+    return name
 
 
 def record(
-    name: str, shape: Callable[..., Shape], vjp: Callable[[Node, Node, int], Node], numpy: str | None, **facts: Any
+    home: str,
+    name: str,
+    shape: Callable[..., Shape],
+    vjp: Callable[[Node, Node, int], Node],
+    numpy: str | None,
+    **facts: Any,
 ) -> Function:
+    """Enter a record; `home` is the module it lives in."""
     plain = name.removesuffix(".twin")
-    home = sys._getframe(2).f_globals["__name__"]  # where the user's own record lives, for unpickling
+    if not plain.isidentifier():
+        raise ValueError(f"a function needs a name that is a Python identifier, got {name!r}")
     facts = {"latex": rf"\operatorname{{{{{plain.replace('_', ' ')}}}}}({{0}})", "text": f"{plain}({{0}})"} | facts
     parameters = facts.get("parameters", {})
     if facts.get("definition") is None and (facts.get("kernel") is None or numpy is None):
         raise ValueError(f"{name} is a primitive: it needs a kernel and a NumPy template")
-    op = register(Op(name, shape, vjp, rule=plain, home=home))
-    function = Function(
-        op=op, code={"numpy": numpy} if numpy else {}, **facts | {"values": tuple(map(float, parameters.values()))}
-    )
-    FUNCTIONS[name] = function
+    facts["values"] = tuple(map(float, parameters.values()))
+    op = Op(name, shape, vjp, rule=plain, home=home)
+    function = Function(op=op, code={"numpy": numpy} if numpy else {}, **facts)
+    taken = OPS | {alias: f.op for f in FUNCTIONS.values() for alias in f.aliases}
+    for each in (name, *function.aliases):
+        if each in taken:
+            raise ValueError(f"there is already an operation named {each!r}, from {taken[each].home}")
+    FUNCTIONS[register(op).name] = function
     return function
 
 

@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable
 
 import numpy as np
-import scipy.special
+import scipy  # and not scipy.special, which a kernel loads when it runs: it doubles the time of an import
 
 from chainrule.expr import Node, full, scale
 from chainrule.functions import (
@@ -41,20 +41,20 @@ sin: Function = elementwise("sin", d=lambda x, y: cos(x), kernel=np.sin, numpy="
 cos: Function = elementwise("cos", d=lambda x, y: -sin(x), kernel=np.cos, numpy="np.cos({0})", latex=r"\cos({0})")
 erf = elementwise(
     "erf", d=lambda x, y: scale(exp(-(x * x)), 2 / math.sqrt(math.pi)),
-    kernel=scipy.special.erf, numpy="scipy.special.erf({0})", range=Interval(-1, 1),
+    kernel=lambda x: scipy.special.erf(x), numpy="scipy.special.erf({0})", range=Interval(-1, 1),
 )  # fmt: skip
 erfc = elementwise(
     "erfc", d=lambda x, y: scale(exp(-(x * x)), -2 / math.sqrt(math.pi)),
-    kernel=scipy.special.erfc, numpy="scipy.special.erfc({0})", range=Interval(0, 2),
+    kernel=lambda x: scipy.special.erfc(x), numpy="scipy.special.erfc({0})", range=Interval(0, 2),
     summary="1 - erf(x), accurate where erf(x) is nearly 1",
 )  # fmt: skip
 sqrt: Function = elementwise(
     "sqrt", d=lambda x, y: scale(reciprocal(y), "1/2"), kernel=np.sqrt, numpy="np.sqrt({0})", latex=r"\sqrt{{{0}}}",
-    range=Interval(0),
+    range=Interval(0, closed=True),
 )  # fmt: skip
 abs: Function = elementwise(  # the public name is cr.abs
     "abs", d=lambda x, y: sign(x), kernel=np.abs, numpy="np.abs({0})", latex=r"|{0}|", text="|{0}|", kinks=at_zero,
-    summary="the subgradient at 0 is 0",
+    range=Interval(0, closed=True), summary="the subgradient at 0 is 0",
 )  # fmt: skip
 sign: Function = elementwise(
     "sign", d=lambda x, y: full(0, x.shape), kernel=np.sign, numpy="np.sign({0})",
@@ -79,9 +79,9 @@ tanh: Function = elementwise(
     activation=True, range=Interval(-1, 1),
 )  # fmt: skip
 logistic = elementwise(
-    "logistic", d=lambda x, y: y * (1 - y), kernel=scipy.special.expit,
+    "logistic", d=lambda x, y: y * (1 - y), kernel=lambda x: scipy.special.expit(x),
     numpy="np.exp(np.minimum({0}, 0)) / (1 + np.exp(-np.abs({0})))",  # 1 / (1 + exp(-x)) overflows at -800
-    latex=r"\sigma({0})", activation=True, range=Interval(0, 1), partner="binary_cross_entropy",
+    latex=r"\sigma({0})", activation=True, range=Interval(0, 1), partner="binary_cross_entropy", aliases=("sigmoid",),
     summary="1 / (1 + exp(-x)), also called sigmoid",
 )  # fmt: skip
 softplus = elementwise(
@@ -89,8 +89,8 @@ softplus = elementwise(
     activation=True, initializer="he_uniform", range=Interval(0), summary="log(1 + exp(x))",
 )  # fmt: skip
 x_log_x = elementwise(
-    "x_log_x", d=lambda x, y: 1 + log(x), kernel=lambda x: -scipy.special.entr(x),
-    numpy="{0} * np.log(np.where({0} > 0, {0}, 1))", latex=r"{0} \log {0}", summary="x log x, and 0 at 0",
+    "x_log_x", d=lambda x, y: 1 + log(x), kernel=lambda x: scipy.special.xlogy(x, x),
+    numpy="{0} * np.log(np.where({0} == 0, 1, {0}))", latex=r"{0} \log {0}", summary="x log x, and 0 at 0",
 )  # fmt: skip
 
 
@@ -102,7 +102,7 @@ def _binary(name: str, to_first: Callable[[Node, Node], Node], kernel: Kernel, s
         return G * (1 - chosen if operand else chosen)
 
     return record(
-        name, same_shape, vjp, f"np.{name}({{0}}, {{1}})", kernel=kernel, operands=2, summary=summary,
+        __name__, name, same_shape, vjp, f"np.{name}({{0}}, {{1}})", kernel=kernel, operands=2, summary=summary,
         latex=rf"\{name[:3]}({{0}}, {{1}})", text=f"{name}({{0}}, {{1}})",
     )  # fmt: skip
 
@@ -128,7 +128,7 @@ def _first_maximum(x: Array, axis: int) -> Array:
 
 first_maximum = rowwise(
     "first_maximum", vjp=lambda G, Y, axis: full(0, G.shape), kernel=_first_maximum,
-    numpy="(np.cumsum(np.cumsum({0} == {0}.max(axis={axis}, keepdims=True), axis={axis}), axis={axis}) == 1) * 1.0",
+    numpy="(np.indices({0}.shape)[{axis}] == {0}.argmax(axis={axis}, keepdims=True)).astype({0}.dtype)",
     facts=("rows_sum_to_one",), summary="1 at the first largest entry of each row, else 0",
 )  # fmt: skip
 row_maximum = rowwise(

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import Any, TypeAlias
 
-if TYPE_CHECKING:
-    from chainrule.expr import Node, Symbol
+Node: TypeAlias = Any  # a Node of expr.py, which stands above this file
 
 INFIX = {"add": "({0} + {1})", "hadamard": "({0} * {1})", "matmul": "({0} @ {1})", "transpose": "{0}.T"}
 LONGEST = 20_000  # characters; a longer form is of no use to a reader
@@ -44,7 +43,7 @@ def _call(node: Node, args: list[str]) -> str:
     return f"{op}({', '.join(args)}{parameters})"
 
 
-def _symbol(s: Symbol, node: Node) -> str:
+def _symbol(s: Any, node: Node) -> str:
     declared = {"role": (s.role, "data"), "facts": (s.facts, ()), "distribution": (s.distribution, None)}
     extra = "".join(f", {key}={value!r}" for key, (value, default) in declared.items() if value != default)
     return f"matrix({s.name!r}, {node.shape[0]!r}, {node.shape[1]!r}{extra})"

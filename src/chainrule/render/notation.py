@@ -5,157 +5,330 @@ text.py and latex.py supply the alphabet, a `Notation`; the rule book supplies e
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from fractions import Fraction
+from string import Formatter
 
 from chainrule.expr import (
     Node,
     Op,
     add_op,
+    define_op,
+    fraction,
     full_op,
     hadamard_op,
     is_atom,
     matmul_op,
     ones_op,
     scale_op,
+    symbol_op,
     toposort_to_names,
     transpose_op,
 )
 from chainrule.functions import Function, function_of
 from chainrule.primitives import reciprocal
+from chainrule.render.lines import Piece, joined
 
-SUM, PRODUCT, POSTFIX, ATOM = 1, 2, 3, 4  # how tightly a written operation binds
-
-
-@dataclass(frozen=True)
-class Notation:
-    """An alphabet for formulas."""
-
-    name: Callable[[str], str]
-    one: str  # the column of ones
-    transposed: str  # "{0}'"
-    hadamard: str
-    matmul: str
-    quotient: str  # of two matrices, entry by entry
-    over: Callable[[str, str], str]  # numerator and denominator of a coefficient
-    brackets: tuple[str, str]
-    function: Callable[[Function, tuple[float, ...]], str]  # the template of a function
+# How tightly the outermost operation of a written formula binds. Products are written without brackets only beside
+# products of their own kind, so that A B and A ∘ B never mix.
+SUM, QUOTIENT, PRODUCT, POSTFIX, ATOM = 1, 2, 3, 4, 5
+STACKED = 24  # letters: a wider quotient is not written as a fraction, because no line can end inside one
+LONGEST = 100_000  # letters: nobody reads more
 
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """A piece of a formula and how tightly its outermost operation binds."""
+    """A formula, or a part of one."""
 
-    text: str
+    pieces: tuple[Piece, ...]
     binds: int
+    tall: bool = False  # is there a fraction in it?
+    constant: bool = False  # one number in every entry: its shape does not show
+
+    @property
+    def text(self) -> str:
+        """On one line."""
+        return joined(self.pieces)
 
 
-def write(root: Node, notation: Notation) -> str:
-    """A formula; a defined name in it is not opened."""
-    memo: dict[Node, Written] = {}
-    for node in toposort_to_names(root):
-        if is_atom(node):
-            memo[node] = Written(notation.name(str(node.name)), ATOM)
-        else:
-            memo[node] = _WRITERS.get(node.op, _function)(node, memo, notation)
-    return memo[root].text
+@dataclass(frozen=True, slots=True)
+class Form:
+    """The template of a function: its operands are {0}, {1}, its parameters {p0}, ..."""
+
+    template: str
+    binds: int
+    operand: int = 0  # how tightly an operand must bind to need no brackets
+    tall: bool = False  # is it a fraction?
+
+
+def form(template: str) -> Form:
+    """A template that encloses its operands, or not: in 1/{0} and {0}^2 they stand open."""
+    if template.endswith("{0}"):
+        return Form(template, QUOTIENT, ATOM)
+    return Form(template, POSTFIX, ATOM) if template.startswith("{0}") else Form(template, ATOM)
+
+
+@dataclass(frozen=True)
+class Notation:
+    """An alphabet for formulas. Templates are those of `str.format`."""
+
+    name: Callable[[str], Written]
+    number: Callable[[float], Written]
+    function: Callable[[Function, tuple[float, ...]], Form]
+    measure: Callable[[str], float]  # the width, in letters, of a part of a name or template
+    encloses: Callable[[str], bool]  # after this start of a template, can no line end until more of it has come?
+    enlarged: Callable[[str, float], str]  # a template for a tall operand of this width
+    space: float  # the width of what is between two pieces
+    one: str  # the column of ones
+    transposed: str  # "{0}'"
+    power: str  # "{0}^{1}"
+    hadamard: str  # the sign of the product, entry by entry
+    divided: str  # the sign of the quotient, entry by entry
+    over: str | None = None  # the sign before a coefficient's denominator, where it stands behind the matrix
+    fraction: str | None = None  # or: a coefficient is a fraction in front of it, and so are short quotients
 
 
 Memo = dict[Node, Written]
 
 
-def _operand(node: Node, memo: Memo, to: Notation, level: int) -> str:
+def write(root: Node, notation: Notation) -> str:
+    """A formula on one line; a defined name in it is not opened."""
+    return compose(root, notation).text
+
+
+def compose(root: Node, notation: Notation) -> Written:
+    """A formula in pieces between which a line may end."""
+    memo: Memo = {}
+    for node in toposort_to_names(root):
+        written = _WRITERS.get(node.op, _function)(node, memo, notation)
+        memo[node] = replace(written, constant=_is_constant(node, memo))
+        if len(written.pieces) > LONGEST or sum(p.width for p in written.pieces) > LONGEST:
+            raise ValueError(f"this formula has more than {LONGEST} letters: give names to its parts with define()")
+    return memo[root]
+
+
+# ---- putting parts together
+
+
+def glyph(text: str, to: Notation, binds: int = ATOM) -> Written:
+    """A part without places to break."""
+    return Written((Piece(text, to.measure(text)),), binds)
+
+
+def fill(form: Form, operands: Mapping[str, Written], to: Notation) -> Written:
+    """A template with its operands: a line may end inside one unless the template encloses it."""
+    tall = any(o.tall for o in operands.values())
+    width = sum(_width(o, to) for o in operands.values())
+    template = to.enlarged(form.template, width) if tall else form.template
+    done: list[Piece] = []
+    last, before = Piece("", 0), ""
+    for literal, field, _, _ in Formatter().parse(template):
+        before += literal
+        last = _beside(last, Piece(literal, to.measure(literal)))
+        if not field:
+            continue
+        operand = operands[field]
+        if to.encloses(before):
+            operand = Written((Piece(operand.text, _width(operand, to)),), ATOM)
+        first, *rest = _deeper(operand).pieces
+        done.append(_beside(last, first))
+        done.extend(rest)
+        last = done.pop()
+    return Written((*done, last), form.binds, tall or form.tall)
+
+
+def _beside(a: Piece, b: Piece) -> Piece:
+    """Two pieces as one."""
+    return replace(a, text=a.text + b.text, width=a.width + b.width)
+
+
+def _width(written: Written, to: Notation) -> float:
+    return sum(p.width for p in written.pieces) + to.space * (len(written.pieces) - 1)
+
+
+def _deeper(written: Written) -> Written:
+    return replace(written, pieces=tuple(replace(p, level=p.level + 1) for p in written.pieces))
+
+
+def _bracketed(written: Written, to: Notation) -> Written:
+    return fill(Form("({0})", ATOM), {"0": written}, to)
+
+
+def _operand(written: Written, to: Notation, level: int) -> Written:
     """An operand, in brackets where it binds less tightly than its place needs."""
-    written = memo[node]
-    return f"{to.brackets[0]}{written.text}{to.brackets[1]}" if written.binds < level else written.text
+    return _bracketed(written, to) if written.binds < level else written
+
+
+def _infix(left: Written, sign: str, right: Written, to: Notation, binds: int) -> Written:
+    """Two operands with a sign between them, before which a line may end."""
+    first, *rest = right.pieces
+    head = Piece(f"{sign} {first.text}", to.measure(sign) + to.space + first.width)
+    return Written((*left.pieces, head, *rest), binds, left.tall or right.tall)
+
+
+def _row(parts: list[Written], to: Notation, binds: int, between: str = " ") -> Written:
+    """Parts side by side; no line ends between them."""
+    first, *rest = parts
+    pieces = list(first.pieces)
+    for part in rest:
+        last = _beside(pieces.pop(), Piece(between, to.space if between.isspace() else to.measure(between)))
+        pieces += [_beside(last, part.pieces[0]), *part.pieces[1:]]
+    return Written(tuple(pieces), binds, any(p.tall for p in parts))
+
+
+# ---- the operations of the core
+
+
+def _name(node: Node, memo: Memo, to: Notation) -> Written:
+    return to.name(str(node.name))
+
+
+def _ones(node: Node, memo: Memo, to: Notation) -> Written:
+    return glyph(to.one, to)
 
 
 def _full(node: Node, memo: Memo, to: Notation) -> Written:
-    return Written(number_text(node.value), ATOM if node.value >= 0 else SUM)
+    return _signed(to.number(abs(node.value)), to, negative=node.value < 0)
+
+
+def _signed(written: Written, to: Notation, *, negative: bool) -> Written:
+    if not negative:
+        return written
+    first, *rest = written.pieces
+    minus = replace(first, text=f"-{first.text}", width=first.width + to.measure("-"))
+    return replace(written, pieces=(minus, *rest), binds=SUM)
 
 
 def _transpose(node: Node, memo: Memo, to: Notation) -> Written:
-    return Written(to.transposed.format(_operand(node.args[0], memo, to, ATOM)), POSTFIX)
+    (a,) = node.args
+    if memo[a].constant and not is_ones(a):  # the same number in every entry
+        return memo[a]
+    return fill(Form(to.transposed, POSTFIX), {"0": _operand(memo[a], to, ATOM)}, to)
 
 
 def _add(node: Node, memo: Memo, to: Notation) -> Written:
     a, b = node.args
-    left = _operand(a, memo, to, SUM)
+    left = memo[a] if a.op is add_op else _deeper(memo[a])
+    sign, right = "+", memo[b]
     if b.op is full_op and b.value < 0:
-        return Written(f"{left} - {number_text(-b.value)}", SUM)
-    if b.op is scale_op and b.value[0] < 0:
-        return Written(f"{left} - {_bracketed(_coefficient(b, memo, to, negate=True), to, PRODUCT)}", SUM)
-    right = memo[b]
-    return Written(f"{left} + {_operand(b, memo, to, SUM if right.binds != SUM else PRODUCT)}", SUM)
+        sign, right = "-", to.number(-b.value)
+    elif b.op is scale_op and b.value[0] < 0:
+        sign, right = "-", _scale(b, memo, to, negate=True)
+    return _infix(left, sign, _deeper(_operand(right, to, QUOTIENT)), to, SUM)
 
 
 def _hadamard(node: Node, memo: Memo, to: Notation) -> Written:
     a, b = node.args
-    left = _operand(a, memo, to, POSTFIX if a.op is matmul_op or (a.op is scale_op) else PRODUCT)
-    if b.op is reciprocal.op:
-        below = _operand(b.args[0], memo, to, ATOM)
-        return Written(to.quotient.format(left, below), PRODUCT)
-    return Written(to.hadamard.format(left, _operand(b, memo, to, POSTFIX)), PRODUCT)
+    left, right = (_bracketed(memo[x], to) if x.op is full_op else _operand(memo[x], to, POSTFIX) for x in node.args)
+    if a.op is hadamard_op and memo[a].binds >= PRODUCT:
+        left = memo[a]
+    quotient = b.op is reciprocal.op
+    if quotient and to.fraction and _stacks(memo[a], to) and _stacks(memo[b.args[0]], to):
+        return _stack(memo[a], memo[b.args[0]], to)
+    if quotient and memo[b].binds < POSTFIX:
+        return _infix(left, to.divided, _operand(memo[b.args[0]], to, ATOM), to, QUOTIENT)
+    return _infix(left, to.hadamard, right, to, PRODUCT)
+
+
+def _stacks(written: Written, to: Notation) -> bool:
+    return not written.tall and _width(written, to) <= STACKED
+
+
+def _stack(above: Written, below: Written, to: Notation) -> Written:
+    """A fraction, as wide as the wider part."""
+    written = fill(Form(to.fraction or "", POSTFIX, tall=True), {"0": above, "1": below}, to)
+    (piece,) = written.pieces
+    width = max(_width(above, to), _width(below, to)) + 1
+    return replace(written, pieces=(replace(piece, width=width),))
 
 
 def _matmul(node: Node, memo: Memo, to: Notation) -> Written:
-    a, b = (_factor(x, memo, to, i) for i, x in enumerate(node.args))
-    return Written(to.matmul.format(a, b), PRODUCT)
+    a, b = node.args
+    left = memo[a] if a.op is matmul_op else _factor(a, memo, to)
+    right = _factor(b, memo, to)
+    first, *rest = right.pieces
+    pieces = (*left.pieces, replace(first, level=0, operator=False), *rest)
+    return Written(pieces, PRODUCT, left.tall or right.tall)
 
 
-def _factor(node: Node, memo: Memo, to: Notation, place: int) -> str:
-    if node.op is full_op:  # a number alone would not say its shape
-        column, row = to.one, to.transposed.format(to.one)
-        matrix = column if node.shape[1] == 1 else row if node.shape[0] == 1 else to.matmul.format(column, row)
-        return matrix if node.value == 1 else f"{to.brackets[0]}{number_text(node.value)} {matrix}{to.brackets[1]}"
-    return _operand(node, memo, to, PRODUCT if node.op is matmul_op and place == 0 else POSTFIX)
+def _factor(node: Node, memo: Memo, to: Notation) -> Written:
+    """A factor of a product; a constant matrix as (c 1 1'), because a number alone would not say its shape."""
+    written = memo[node]
+    if node.op is full_op and node.shape == (1, 1):
+        return _bracketed(written, to)
+    if not written.constant or is_ones(node) or node.shape == (1, 1):
+        return _operand(written, to, POSTFIX)
+    column = glyph(to.one, to)
+    row = fill(Form(to.transposed, POSTFIX), {"0": column}, to)
+    matrix = [column] if node.shape[1] == 1 else [row] if node.shape[0] == 1 else [column, row]
+    if node.op is full_op and node.value == 1:
+        return _row(matrix, to, PRODUCT)
+    return _bracketed(_row([_operand(written, to, POSTFIX), *matrix], to, PRODUCT), to)
 
 
-def _scale(node: Node, memo: Memo, to: Notation) -> Written:
-    return _coefficient(node, memo, to, negate=False)
-
-
-def _coefficient(node: Node, memo: Memo, to: Notation, *, negate: bool) -> Written:
-    """c A, with what divides in a denominator: -(A)/(2 n)."""
+def _scale(node: Node, memo: Memo, to: Notation, *, negate: bool = False) -> Written:
+    """A coefficient and a matrix: 2 lr A, -A, (A B)/(2 n); of a constant matrix the one number, 2/n."""
     number, exponents = node.value
-    number = -number if negate else number
+    inner, body = node.args[0], memo[node.args[0]]
+    filled = is_ones(inner) or (inner.op is full_op and math.isfinite(inner.value))
+    if inner.op is full_op and filled:
+        number *= fraction(inner.value)
     above, below = ratio(abs(number))
-    top = [above] if above != "1" else []
-    bottom = [below] if below != "1" else []
-    for s, e in zip(node.args[1:], exponents, strict=True):
-        (top if e > 0 else bottom).extend([_operand(s, memo, to, POSTFIX)] * abs(e))
-    inner = node.args[0]
-    if inner.op is full_op and inner.value == 1 and (top or bottom):
-        body = " ".join(top) or "1"
-        top = []
-    else:
-        body = _operand(inner, memo, to, PRODUCT if not bottom else POSTFIX if not top else PRODUCT)
-    body = " ".join([*top, body])
+    powers = list(zip((memo[s] for s in node.args[1:]), exponents, strict=True))
+    top = _coefficient(above, [_power(s, e, to) for s, e in powers if e > 0], to)
+    bottom = _coefficient(below, [_power(s, -e, to) for s, e in powers if e < 0], to)
+    if body.constant or (body.binds < PRODUCT and inner.op is not hadamard_op):
+        body = _bracketed(body, to)
+    whole = _fraction(top, bottom, None if filled else body, to)
+    return _signed(replace(whole, binds=PRODUCT), to, negative=(number < 0) != negate)
+
+
+def _power(scalar: Written, exponent: int, to: Notation) -> Written:
+    if exponent == 1:
+        return scalar
+    return fill(Form(to.power, POSTFIX), {"0": _operand(scalar, to, ATOM), "1": to.number(exponent)}, to)
+
+
+def _coefficient(number: float, scalars: list[Written], to: Notation) -> Written | None:
+    """The product of a number and scalars, if it is not 1."""
+    if number == 1 and len(scalars) < 2:
+        return scalars[0] if scalars else None
+    numbers = [] if number == 1 else [to.number(number)]
+    parts = [*numbers, *(_operand(s, to, POSTFIX) for s in scalars)]
+    return parts[0] if len(parts) == 1 else _row(parts, to, PRODUCT)
+
+
+def _fraction(top: Written | None, bottom: Written | None, body: Written | None, to: Notation) -> Written:
+    """top/bottom times the body: the fraction in front of it, or the denominator behind it."""
+    if bottom and to.over:
+        above = _operand(body, to, POSTFIX) if body else top or to.number(1)
+        if body and top:
+            whole = _row([_operand(top, to, PRODUCT), body], to, PRODUCT)
+            above = _bracketed(whole, to) if body.binds < POSTFIX else whole
+        return _row([above, _operand(bottom, to, POSTFIX)], to, PRODUCT, to.over)
     if bottom:
-        if len(top) and inner.op is not full_op and memo[inner].binds < POSTFIX:
-            body = f"{to.brackets[0]}{body}{to.brackets[1]}"
-        denominator = " ".join(bottom)
-        body = to.over(body, denominator if len(bottom) == 1 else f"({denominator})")
-    return Written(f"-{body}", SUM) if number < 0 else Written(body, PRODUCT)
-
-
-def _bracketed(written: Written, to: Notation, level: int) -> str:
-    return f"{to.brackets[0]}{written.text}{to.brackets[1]}" if written.binds < level else written.text
+        top = _stack(top or to.number(1), bottom, to)
+    if body and top:
+        return _row([_operand(top, to, PRODUCT), body], to, PRODUCT)
+    return body or top or to.number(1)
 
 
 def _function(node: Node, memo: Memo, to: Notation) -> Written:
-    template = to.function(function_of(node), node.value)
-    opens = template.startswith("{0}") or template.endswith("{0}")  # then nothing encloses the operand
-    args = [_operand(a, memo, to, ATOM if opens else 0) for a in node.args]
-    numbers = {f"p{i}": number_text(p) for i, p in enumerate(node.value)}
-    binds = (PRODUCT if template.endswith("{0}") else POSTFIX) if opens else ATOM
-    return Written(template.format(*args, **numbers), binds)
+    written = to.function(function_of(node), node.value)
+    args = [memo[a] for a in node.args]
+    if node.op is reciprocal.op and written.tall and not _stacks(args[0], to):
+        return _infix(to.number(1), to.divided, _operand(args[0], to, ATOM), to, QUOTIENT)
+    operands = {str(i): _operand(a, to, written.operand) for i, a in enumerate(args)}
+    return fill(written, operands | {f"p{i}": to.number(p) for i, p in enumerate(node.value)}, to)
 
 
 _WRITERS: dict[Op, Callable[[Node, Memo, Notation], Written]] = {
+    symbol_op: _name,
+    define_op: _name,
     full_op: _full,
-    ones_op: lambda node, memo, to: Written(to.one, ATOM),
+    ones_op: _ones,
     transpose_op: _transpose,
     add_op: _add,
     hadamard_op: _hadamard,
@@ -164,14 +337,29 @@ _WRITERS: dict[Op, Callable[[Node, Memo, Notation], Written]] = {
 }
 
 
+# ---- what a node is, and what a number looks like
+
+
+def is_ones(node: Node) -> bool:
+    """True for 1 and 1', a column or a row of ones."""
+    return node.op is ones_op or (node.op is transpose_op and node.args[0].op is ones_op)
+
+
+def _is_constant(node: Node, memo: Memo) -> bool:
+    """Is one number all there is to see in a formula?"""
+    if is_atom(node) or node.op is matmul_op:
+        return False
+    return all(memo[a].constant for a in (node.args[:1] if node.op is scale_op else node.args))
+
+
 def number_text(value: float) -> str:
     """A number to six digits, for reading: 2, 0.1, 1e-08."""
     return str(int(value)) if float(value).is_integer() and abs(value) < 1e15 else f"{float(value):.6g}"
 
 
-def ratio(number: Fraction) -> tuple[str, str]:
-    """A coefficient as numerator and denominator: (1, 2) for a half, (0.01, 1) for a decimal."""
-    small = number.denominator in (2, 3, 4, 6, 7, 8, 9) and number.numerator < 100
-    if number.denominator == 1 or small:
-        return number_text(number.numerator), str(number.denominator)
-    return number_text(float(number)), "1"
+def ratio(number: Fraction) -> tuple[float, int]:
+    """A coefficient as numerator and denominator: (1, 2) for a half, (1, 784), and (0.01, 1) for a decimal."""
+    decimal = number.denominator % 5 == 0 and Fraction(f"{float(number):.6g}") == number
+    if decimal or number.denominator >= 1000 or number.numerator >= 1000:
+        return float(number), 1
+    return number.numerator, number.denominator

@@ -2,33 +2,45 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterable
 
 from chainrule.derive import Equation
 from chainrule.expr import Node, define_op
 from chainrule.functions import Function
-from chainrule.render.notation import Notation, number_text, write
+from chainrule.render.lines import Piece, broken, joined
+from chainrule.render.notation import ATOM, Form, Notation, Written, compose, form, number_text, write
 from chainrule.shapes import show
 
 WIDTH = 80
+NARROWEST = 32  # a formula is not broken to fewer columns: its shape and rule then stand below it
+RULE = 26  # columns for what made an equation; a longer rule goes on below
 
 
-def _template(function: Function, values: tuple[float, ...]) -> str:
+def _letters(text: str) -> Written:
+    return Written((Piece(text, len(text)),), ATOM)
+
+
+def _form(function: Function, values: tuple[float, ...]) -> Form:
     if values == tuple(function.parameters.values()) or "{p0}" in function.text:
-        return function.text
-    return f"{function.name.removesuffix('.twin')}({', '.join(map(number_text, values))})({{0}})"
+        return form(function.text)
+    return form(f"{function.name.removesuffix('.twin')}({', '.join(map(number_text, values))})({{0}})")
 
 
 TEXT = Notation(
-    name=lambda name: name,
+    name=_letters,
+    number=lambda value: _letters(number_text(value)),
+    function=_form,
+    measure=len,
+    encloses=lambda start: False,
+    enlarged=lambda template, width: template,
+    space=1,
     one="1",
     transposed="{0}'",
-    hadamard="{0} ∘ {1}",
-    matmul="{0} {1}",
-    quotient="{0} / {1}",
-    over=lambda above, below: f"{above}/{below}",
-    brackets=("(", ")"),
-    function=_template,
+    power="{0}^{1}",
+    hadamard="∘",
+    divided="/",
+    over="/",
 )
 
 
@@ -57,47 +69,52 @@ def text(expression: Node) -> str:
 
 
 def equations_text(equations: Iterable[Equation]) -> str:
-    """The equations by phase, with shapes and rules, within 80 columns."""
+    """The equations by phase, with shapes and rules, within 80 columns.
+
+    A long formula goes on in lines that start with an operator: under the equals sign if it is the outermost,
+    further right the deeper it stands.
+    """
     equations = list(equations)
     names = max((len(e.name) for e in equations), default=0)
-    shapes = max((len(show(e.shape)) for e in equations), default=0)
-    notes = [f"{show(e.shape):<{shapes}}  {e.rule}".rstrip() for e in equations]
-    bodies = [_equation_lines(e, names) for e in equations]
-    room = WIDTH - max(map(len, notes), default=0)
-    column = max((len(b[-1]) + 2 for b in bodies if len(b[-1]) + 2 <= room), default=room)
+    notes = _notes(equations)
+    room = WIDTH - max((len(line) + 2 for note in notes for line in note), default=0)
+    if room - names < NARROWEST:
+        room = 0  # shapes and rules do not fit beside the formulas
+    bodies = [_body(e, names, room or WIDTH) for e in equations]
+    column = max((len(body[0]) for body in bodies if len(body[0]) <= room), default=0)
     lines: list[str] = []
-    for i, (e, note, body) in enumerate(zip(equations, notes, bodies, strict=True)):
+    for i, (e, body, note) in enumerate(zip(equations, bodies, notes, strict=True)):
         if i == 0 or e.phase != equations[i - 1].phase:
             lines.append(e.phase)
-        *above, last = body if len(body[-1]) + 2 <= column else [*body, ""]
-        lines.extend([*above, f"{last:<{column}}{note}"])
+        lines += _beside(body, note, column) if room else [*body, *(f"{'':8}{line}" for line in note)]
     return "\n".join(lines)
 
 
-def _equation_lines(e: Equation, names: int) -> list[str]:
+def _notes(equations: list[Equation]) -> list[list[str]]:
+    """The shape and the rule of each equation in two columns, a long rule on several lines."""
+    shapes = max((len(show(e.shape)) for e in equations), default=0)
+    notes = []
+    for e in equations:
+        first, *more = textwrap.wrap(e.rule, RULE, break_long_words=False) or [""]
+        notes.append([f"{show(e.shape):<{shapes}}  {first}".rstrip(), *(f"{'':{shapes}}  {line}" for line in more)])
+    return notes
+
+
+def _body(e: Equation, names: int, first: int) -> list[str]:
+    """`name = formula`, on lines of which the first is the shortest, because its shape stands there."""
     head = f"  {e.name:>{names}} = "
-    first, *more = _broken(write(e.expression, TEXT), WIDTH - len(head))
-    return [head + first, *(" " * len(head) + line for line in more)]
+    pieces = compose(e.expression, TEXT).pieces
+    line, *more = broken(pieces, first - len(head), WIDTH - len(head), _indent, TEXT.space)
+    return [head + joined(line), *(" " * (len(head) + _indent(line[0].level)) + joined(line) for line in more)]
 
 
-def _broken(formula: str, width: int) -> list[str]:
-    """Lines of at most `width`, broken before the operator of the outermost bracket that still fits."""
-    lines = []
-    while len(formula) > width:
-        depth, best, best_depth = 0, 0, 1_000
-        for i, c in enumerate(formula[:width]):
-            depth += (c in "([") - (c in ")]")
-            if (
-                c == " "
-                and i > width // 3
-                and depth <= best_depth
-                and formula[i + 1 : i + 3] in ("+ ", "- ", "∘ ", "/ ")
-            ):
-                best, best_depth = i, depth
-        if not best:
-            best = formula.rfind(" ", 1, width)
-        if best <= 0:
-            break
-        lines.append(formula[:best])
-        formula = "  " + formula[best + 1 :]
-    return [*lines, formula]
+def _indent(level: int) -> int:
+    """From the start of the formula to that of a further line: the outermost operator stands under the sign `=`."""
+    return 2 * min(level, 5) if level else -2
+
+
+def _beside(body: list[str], note: list[str], column: int) -> list[str]:
+    """The lines of a note to the right of those of a formula, each where there is room."""
+    left = list(note)
+    lines = [f"{line:<{column}}  {left.pop(0)}" if left and len(line) <= column else line for line in body]
+    return lines + [f"{'':{column}}  {line}" for line in left]

@@ -1,0 +1,111 @@
+"""A derivation as a product: the equations of one network, shown, replayed, and written as a program."""
+
+from __future__ import annotations
+
+import textwrap
+from dataclasses import dataclass
+from typing import Any
+
+from chainrule.check.replay import Verification, verify
+from chainrule.derive import Derived, Equation
+from chainrule.errors import UnknownNameError, nearest
+from chainrule.program.source import Listing, program
+from chainrule.render.latex import equations_latex
+from chainrule.render.text import equations_text
+from chainrule.rewrite import Step
+
+
+@dataclass(frozen=True, eq=False)
+class Derivation:
+    """The named equations of a network and every step behind them. Made by `Network.derive`.
+
+    Attributes
+    ----------
+    equations : tuple of Equation
+        (name, expression, shape, rule, phase), in the order they run; phase is "forward", "loss", "backward" or
+        "update".
+    steps : tuple of Step
+        (rule, before, after, equation): every rewriting on the way.
+    layout : {"rows", "columns"}
+
+    Examples
+    --------
+    >>> import chainrule as cr
+    >>> d = cr.Network("784 -> 128 relu -> 10 softmax").derive()
+    >>> print(d["dZ1"])
+    dZ1 = (dZ2 W2') ∘ [Z1 > 0]
+    >>> print(d.source("numpy", part="backward"))
+    dZ2 = (P - Y) / n
+    db2 = dZ2.sum(axis=0, keepdims=True)
+    dW2 = A1.T @ dZ2
+    dZ1 = (dZ2 @ W2.T) * (Z1 > 0)
+    db1 = dZ1.sum(axis=0, keepdims=True)
+    dW1 = X.T @ dZ1
+    >>> d.verify().ok
+    True
+    """
+
+    derived: Derived
+    listing: Listing
+    layout: str
+    notes: tuple[str, ...] = ()
+
+    @property
+    def equations(self) -> tuple[Equation, ...]:
+        """The named equations in order."""
+        return self.derived.equations
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """Every rewriting step, in the order taken."""
+        return self.derived.steps
+
+    def __getitem__(self, name: str) -> Equation:
+        for e in self.equations:
+            if e.name == name:
+                return e
+        known = [e.name for e in self.equations]
+        raise UnknownNameError(f"no equation for {name!r} in this derivation{nearest(name, known)}")
+
+    def __str__(self) -> str:
+        """The network, its notes and its equations, within 80 columns."""
+        head = [f"{self.listing.title} ({self.layout})", *(f"note: {note}" for note in self.notes)]
+        return "\n".join([*_filled(head), equations_text(self.equations)])
+
+    def __repr__(self) -> str:
+        return f"<Derivation of {self.listing.title}: {len(self.equations)} equations, {len(self.steps)} steps>"
+
+    def latex(self, **options: Any) -> str:
+        """Write the equations as LaTeX; `derivatives="partial"` writes dL/dZ for the error signals.
+
+        Returns
+        -------
+        str
+            A display that needs amsmath only.
+        """
+        return equations_latex(self.equations, **options)
+
+    def source(self, language: str = "numpy", part: str = "program") -> str:
+        """Write the equations as a program.
+
+        Parameters
+        ----------
+        language : {"numpy"}
+        part : {"program", "step", "forward", "backward", "update"}
+            "forward" and "backward" are bare assignments in the equations' names: they need the inputs, the
+            parameters and `n`. "update" needs the gradients and the hyper-parameters too. "step" is a function of
+            one training step, "program" complete, with data and a loop.
+
+        Returns
+        -------
+        str
+        """
+        return program(self.listing, language, part)
+
+    def verify(self, random_state: int = 0) -> Verification:
+        """Replay every step on random numbers of different sizes, and the whole against finite differences."""
+        return verify(self.derived, random_state=random_state)
+
+
+def _filled(lines: list[str]) -> list[str]:
+    return [part for line in lines for part in textwrap.wrap(line, 80, subsequent_indent="  ")]

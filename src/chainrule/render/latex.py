@@ -1,0 +1,272 @@
+"""Formulas and derivations as LaTeX. amsmath is all it needs; MathJax and KaTeX read it too."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Collection, Iterable
+from dataclasses import replace
+from functools import partial
+from typing import Literal, get_args
+
+from chainrule.derive import Equation
+from chainrule.errors import UnknownNameError
+from chainrule.expr import Node, define_op, is_atom, toposort
+from chainrule.functions import Function
+from chainrule.render.lines import Piece, broken, joined
+from chainrule.render.notation import (
+    ATOM,
+    POSTFIX,
+    PRODUCT,
+    STACKED,
+    SUM,
+    Form,
+    Notation,
+    Written,
+    compose,
+    form,
+    number_text,
+)
+from chainrule.shapes import Shape, Size
+
+Derivatives = Literal["delta", "partial"]
+LINE = 66.0  # letters in a line of an A4 article at 10 points, 345 points wide
+GAPS = 8.0  # letters for the sign = and the space before the shape
+INDENT = 2.0  # letters of one \quad
+
+GREEK = frozenset({
+    "alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta", "iota", "kappa", "lambda", "mu", "nu",
+    "xi", "pi", "rho", "sigma", "tau", "upsilon", "phi", "chi", "psi", "omega", "Gamma", "Delta", "Theta", "Lambda",
+    "Xi", "Pi", "Sigma", "Upsilon", "Phi", "Psi", "Omega",
+})  # fmt: skip
+WORDS = {"eps": r"\epsilon", "lam": r"\lambda", "lr": r"\eta", "learning_rate": r"\eta", "loss": "L"}
+UPRIGHT = frozenset({"exp", "log", "max", "min", "sin", "cos", "tanh"})  # commands that set their own letters
+A_DERIVATIVE = re.compile(r"d([A-Z]\d*|b\d+|(?:gamma|beta)\d+)")
+
+
+# ---- names
+
+
+def name_latex(name: str) -> Written:
+    r"""A Python identifier: W1 is W_{1}, m_W1 is m_{W_{1}}, gamma1 is \gamma_{1}, W1_next is W_{1}^{+}, loss is L.
+
+    `m_hat` wears its hat, `lr` is \eta, words are upright, and letters that are neither Latin nor Greek are text.
+    """
+    base, marks = name, []
+    while base not in WORDS and (mark := re.fullmatch(r"(.*[^_])_(next|hat)", base)):
+        base = mark[1]
+        marks.append(mark[2])
+    stem, *below = [base] if base in WORDS or "" in base.split("_") else base.split("_")
+    letter, digits = _stem(stem)
+    if "hat" in marks:
+        letter = rf"\hat{{{letter}}}"
+    subscripts = [*([digits] if digits else []), *(name_latex(part).text for part in below)]
+    latex = letter + (f"_{{{','.join(subscripts)}}}" if subscripts else "")
+    raised = "next" in marks
+    return Written((Piece(latex + "^{+}" * raised, _measure(latex) + raised),), POSTFIX if raised else ATOM)
+
+
+def _stem(word: str) -> tuple[str, str]:
+    """The letter or word, and the digits after it."""
+    match = re.fullmatch(r"([^\W\d_]+)([0-9]*)", word)
+    if not match:
+        return _word(word), ""
+    letters, digits = match.groups()
+    if letters in WORDS:
+        return WORDS[letters], digits
+    if letters in GREEK:
+        return f"\\{letters}", digits
+    return (letters if len(letters) == 1 and letters.isascii() else _word(letters)), digits
+
+
+def _word(word: str) -> str:
+    escaped = word.replace("_", r"\_")
+    if word.isascii():
+        return rf"\mathrm{{{escaped}}}"
+    letter = unicodedata.name(word, "") if len(word) == 1 else ""
+    greek = re.fullmatch(r"GREEK (SMALL|CAPITAL) LETTER (\w+)", letter)
+    if greek:
+        spelt = greek[2].replace("LAMDA", "LAMBDA").capitalize()
+        spelt = spelt.lower() if greek[1] == "SMALL" else spelt
+        if spelt in GREEK:
+            return f"\\{spelt}"
+    return rf"\text{{{escaped}}}"
+
+
+def _name(name: str, derivatives: Derivatives, known: Collection[str]) -> Written:
+    """A name, or the derivative that it stands for: dW1 is dL/dW1, and dZ1 also the error signal delta^1."""
+    of = name[1:] if name[0] == "d" and name[1:] in known else ""
+    if not of and (match := A_DERIVATIVE.fullmatch(name)):
+        of = match[1]
+    if not of:
+        return name_latex(name)
+    layer = re.fullmatch(r"Z(\d*)", of)
+    if layer and derivatives == "delta":
+        latex = r"\delta" + (f"^{{{layer[1]}}}" if layer[1] else "")
+        return Written((Piece(latex, _measure(latex)),), POSTFIX if layer[1] else ATOM)
+    below = name_latex(of)
+    latex = rf"\frac{{\partial L}}{{\partial {below.text}}}"
+    return Written((Piece(latex, 1.5 + _measure(below.text)),), POSTFIX, tall=True)
+
+
+# ---- the alphabet
+
+
+def _number(value: float) -> Written:
+    digits, _, exponent = number_text(abs(value)).partition("e")
+    power = f"10^{{{int(exponent)}}}" if exponent else ""
+    if not digits[0].isdigit():
+        latex, binds = (r"\infty" if digits == "inf" else rf"\mathrm{{{digits}}}"), ATOM
+    elif power:
+        latex, binds = (power, POSTFIX) if digits == "1" else (rf"{digits} \cdot {power}", PRODUCT)
+    else:
+        latex, binds = digits, ATOM
+    latex, binds = (f"-{latex}", SUM) if value < 0 else (latex, binds)
+    return Written((Piece(latex, _measure(latex)),), binds)
+
+
+def _form(function: Function, values: tuple[float, ...]) -> Form:
+    """The template of the rule book; parameters that it does not show stand below the function's name."""
+    template = function.latex
+    if values != tuple(function.parameters.values()) and "{p0}" not in template:
+        head, bracket, rest = template.partition("(")
+        shown = ", ".join(f"{{p{i}}}" for i in range(len(values)))
+        template = f"{head}_{{{{{shown}}}}}{bracket}{rest}"
+    if template.startswith(r"\frac"):
+        return Form(template, POSTFIX, tall=True)
+    return form(template)
+
+
+def _measure(latex: str) -> float:
+    """About how many letters wide this is set, subscripts at their full size."""
+    width = 0.0
+    for command, sign in re.findall(r"\\([A-Za-z]+|.)|([^\s{}^_])", latex):
+        if sign:
+            width += 2.4 if sign in "+-=>" else 0.6 if sign in ".,()[]|" else 1.3 if sign.isupper() else 1
+        elif command in UPRIGHT:
+            width += len(command)
+        elif command not in ("operatorname", "mathrm", "text", "frac", "left", "right", "biggl", "biggr", "hat"):
+            width += 2.4 if command in ("odot", "oslash", "cdot") else 1.2
+    return width
+
+
+def _encloses(start: str) -> bool:
+    return start.count("{") > start.count("}") or r"\left" in start
+
+
+def _enlarged(template: str, width: float) -> str:
+    """Brackets as high as the fractions between them: of their own size where no line need end inside."""
+    left, right = (r"\left", r"\right") if width <= STACKED else (r"\biggl", r"\biggr")
+    template = re.sub(r"[(\[]", lambda m: left + m[0], re.sub(r"[)\]]", lambda m: right + m[0], template))
+    return re.sub(r"\|(.*)\|", lambda m: f"{left}|{m[1]}{right}|", template)
+
+
+LATEX = Notation(
+    name=name_latex,
+    number=_number,
+    function=_form,
+    measure=_measure,
+    encloses=_encloses,
+    enlarged=_enlarged,
+    space=0.3,
+    one=r"\mathbf{1}",
+    transposed=r"{0}^{{\top}}",
+    power="{0}^{{{1}}}",
+    hadamard=r"\odot",
+    divided=r"\oslash",
+    fraction=r"\frac{{{0}}}{{{1}}}",
+)
+
+
+def _alphabet(derivatives: Derivatives, known: Collection[str]) -> Notation:
+    ways = get_args(Derivatives)
+    if derivatives not in ways:
+        raise UnknownNameError(f"derivatives are written as one of {', '.join(ways)}, got {derivatives!r}")
+    return replace(LATEX, name=partial(_name, derivatives=derivatives, known=known))
+
+
+# ---- expressions and derivations
+
+
+def latex(expression: Node, *, derivatives: Derivatives = "delta") -> str:
+    r"""Write an expression as LaTeX: `\top` transposes, `\odot` is the Hadamard product, a bold 1 a column of ones.
+
+    Names follow the field: `W1` is `W_{1}`, `gamma1` is `\gamma_{1}`, `m_W1` is `m_{W_{1}}`, `loss` is `L`, `lr` is
+    `\eta`, and the next value `W1_next` of a step is `W_{1}^{+}`. `dW1` is `\frac{\partial L}{\partial W_{1}}`.
+    A fraction of matrices divides entry by entry, as `\oslash` does where the fraction would be long.
+
+    Parameters
+    ----------
+    expression : Node
+    derivatives : {"delta", "partial"}, default="delta"
+        Write the error signal `dZ1` of a layer as `\delta^{1}` or as `\frac{\partial L}{\partial Z_{1}}`.
+
+    Returns
+    -------
+    str
+        One line, for math mode; needs amsmath. A defined expression is written with its name.
+
+    Raises
+    ------
+    UnknownNameError
+        If `derivatives` is neither.
+
+    Examples
+    --------
+    >>> import chainrule as cr
+    >>> X, W, b = cr.matrix("X", "n", "d"), cr.matrix("W", "d", "k"), cr.matrix("b", 1, "k")
+    >>> print(cr.latex(cr.tanh(X @ W + cr.ones("n") @ b)))
+    \tanh(X W + \mathbf{1} b)
+    """
+    to = _alphabet(derivatives, {str(node.name) for node in toposort(expression) if is_atom(node)})
+    if expression.op is define_op:
+        return f"{to.name(expression.value).text} = {compose(expression.args[0], to).text}"
+    return compose(expression, to).text
+
+
+def equations_latex(equations: Iterable[Equation], *, derivatives: Derivatives = "delta") -> str:
+    r"""The equations by phase with their shapes, as an `align*` that fits an A4 article and needs amsmath only.
+
+    Phases are lines of the alignment, not `\intertext`, which web pages and notebooks do not know.
+    """
+    return _aligned(list(equations), derivatives, r"\\")
+
+
+def document(equations: Iterable[Equation], *, derivatives: Derivatives = "delta") -> str:
+    """A complete LaTeX file with the equations; a page ends after none of its headings."""
+    body = _aligned(list(equations), derivatives, r"\\*")
+    start = [r"\documentclass[a4paper]{article}", r"\usepackage{amsmath}", r"\allowdisplaybreaks", r"\begin{document}"]
+    return "\n".join([*start, body, r"\end{document}", ""])
+
+
+def _aligned(equations: list[Equation], derivatives: Derivatives, after_heading: str) -> str:
+    names = {str(n.name) for n in toposort(*(e.expression for e in equations)) if is_atom(n)}
+    to = _alphabet(derivatives, names | {e.name for e in equations})
+    left = [to.name(e.name) for e in equations]
+    shapes = [_shape(e.shape) for e in equations]
+    width = LINE - GAPS - max((_measure(s) for s in shapes), default=0)
+    width -= max((p.width for w in left for p in w.pieces), default=0)
+    rows: list[str] = []
+    for i, (e, name, shape) in enumerate(zip(equations, left, shapes, strict=True)):
+        if i == 0 or e.phase != equations[i - 1].phase:
+            rows.append(rf"  &\textit{{{e.phase}}} {after_heading}")
+        first, *more = broken(compose(e.expression, to).pieces, width, width, _indent, to.space)
+        rows.append(rf"  {name.text} &= {joined(first)} && {shape} \\")
+        rows += [rf"  &{_quads(line[0].level)} {{}}{joined(line)} \\" for line in more]
+    return "\n".join([r"\begin{align*}", *rows, r"\end{align*}"])
+
+
+def _shape(shape: Shape) -> str:
+    return r"\in \mathbf{R}" + ("" if shape == (1, 1) else rf"^{{{_size(shape[0])} \times {_size(shape[1])}}}")
+
+
+def _size(size: Size) -> str:
+    return str(size) if isinstance(size, int) else name_latex(size).text
+
+
+def _quads(level: int) -> str:
+    return r"\quad" * (1 + min(level, 4))
+
+
+def _indent(level: int) -> float:
+    return INDENT * (1 + min(level, 4))
