@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 import chainrule as cr
+import chainrule.errors
 
 NAMES = {
     "expr": "matrix scalar ones full define sum",
@@ -38,9 +39,10 @@ NAMES = {
     "penalties": "l1 l2 elastic_net",
 }
 ALL_NAMES = sorted(name for names in NAMES.values() for name in names.split())
+LANGUAGES = ["numpy", "octave", "torch", "jax"]
+# Public names, and parts of what they do: a method, a language of `source`, the conventions of `derive`.
 NOT_BUILT = frozenset(
-    f"""latex source Network Dense check_gradient diagnose MLPClassifier MLPRegressor save load
-    {NAMES["losses"]} {NAMES["penalties"]}""".split()
+    ["diagnose", "Network.init_state", "Derivation.html", "octave", "torch", "jax", "Network.derive conventions"]
 )
 
 HEAVY = {"sklearn", "numba", "pandas", "rich", "cyclopts", "pyarrow", "torch", "jax"}
@@ -50,7 +52,13 @@ def when_built(*names):
     """Expect the failure of a test, and only by absence, while one of `names` is not built."""
     missing = sorted(NOT_BUILT.intersection(names))
     reason = f"not built yet: {', '.join(missing)}"
-    return pytest.mark.xfail(bool(missing), reason=reason, raises=(NotImplementedError, AttributeError))
+    absence = (NotImplementedError, AttributeError, cr.errors.UnknownNameError)
+    return pytest.mark.xfail(bool(missing), reason=reason, raises=absence)
+
+
+in_every_language = pytest.mark.parametrize(
+    "language", [pytest.param(name, marks=when_built(name)) for name in LANGUAGES]
+)
 
 
 def found(name):
@@ -97,7 +105,8 @@ def test_an_unknown_name_is_an_attribute_error():
 
 def test_no_submodule_hides_a_public_name():
     for module in pkgutil.walk_packages(cr.__path__, "chainrule."):
-        import_module(module.name)
+        if not module.name.endswith(".__main__"):  # which is a program
+            import_module(module.name)
 
     hidden = [name for name in dir(cr) if isinstance(found(name), types.ModuleType)]
     assert not hidden
@@ -157,7 +166,7 @@ ACCEPTED = [
     ("Network.gradient", call("self", "params", "X", "Y", sample_weight=None, random_state=None)),
     ("Network.derive", call("self")),
     ("Network.derive", call("self", layout="rows")),
-    ("Network.derive", call("self", weights=0, reduction=0, scale=0, bias=0)),
+    ("Network.derive", call("self", layout="columns", solver="adam", sample_weight=True, dropout=False)),
     ("Network.fit", call("self", "X", "y", max_iter=20)),
     ("check_gradient", call("loss", "gradient", "params")),
     ("diagnose", call("net", "params", "X", "Y", gradient="g", step="s")),
@@ -183,7 +192,7 @@ DEFAULTS = {
 
 
 def built_part_of(calls):
-    return [(name, example) for name, example in calls if name.split(".")[0] not in NOT_BUILT]
+    return [(name, example) for name, example in calls if name not in NOT_BUILT]
 
 
 def identify(value):
@@ -203,6 +212,13 @@ def test_an_option_is_given_by_keyword_only(name, example):
 
     with pytest.raises(TypeError, match="too many positional arguments"):
         inspect.signature(found(name)).bind(*args, **kwargs)
+
+
+@pytest.mark.xfail(
+    "Network.derive conventions" in NOT_BUILT, reason="not built yet: conventions of derive", raises=TypeError
+)
+def test_derive_takes_conventions():
+    inspect.signature(cr.Network.derive).bind("self", weights=0, reduction=0, scale=0, bias=0)
 
 
 @pytest.mark.parametrize(("name", "defaults"), built_part_of(DEFAULTS.items()), ids=identify)
@@ -232,7 +248,6 @@ def two_layers():
     return loss, (W1, W2), values, dW1
 
 
-@when_built("matrix", "tanh", "half_squared_error", "gradient", "evaluate")
 def test_a_gradient_is_a_tuple_of_expressions_with_numbers():
     loss, (W1, W2), values, expected = two_layers()
 
@@ -244,7 +259,6 @@ def test_a_gradient_is_a_tuple_of_expressions_with_numbers():
     assert cr.evaluate(dW2, values).shape == (3, 2)
 
 
-@when_built("matrix", "tanh", "half_squared_error", "gradients", "evaluate")
 def test_gradients_reach_every_node():
     loss, (W1, _), values, expected = two_layers()
 
@@ -253,7 +267,6 @@ def test_gradients_reach_every_node():
     np.testing.assert_allclose(cr.evaluate(derivatives[W1], values), expected, rtol=1e-12)
 
 
-@when_built("matrix", "sum", "evaluate")
 def test_sum_is_one_by_one():
     M = cr.matrix("M", "n", "d")
     values = numbers(M=(3, 4))
@@ -264,7 +277,6 @@ def test_sum_is_one_by_one():
     np.testing.assert_allclose(total, np.sum(values["M"] ** 2), rtol=1e-13)
 
 
-@when_built("matrix", "tanh", "half_squared_error", "gradient", "text", "latex")
 def test_an_expression_prints_as_text_and_latex():
     loss, (W1, _), _, _ = two_layers()
     (dW1,) = cr.gradient(loss, W1)
@@ -274,7 +286,6 @@ def test_an_expression_prints_as_text_and_latex():
     assert r"\circ" in cr.latex(dW1) or r"\odot" in cr.latex(dW1)
 
 
-@when_built("matrix", "tanh", "half_squared_error", "gradient", "source")
 def test_printed_numpy_computes_the_gradient():
     loss, (W1, _), values, expected = two_layers()
     (dW1,) = cr.gradient(loss, W1)
@@ -285,9 +296,8 @@ def test_printed_numpy_computes_the_gradient():
     np.testing.assert_allclose(namespace["dW1"], expected, rtol=1e-12)
 
 
-@pytest.mark.parametrize("language", ["octave", "torch", "jax"])
-@when_built("matrix", "tanh", "half_squared_error", "gradient", "source")
-def test_source_is_printed_in_other_languages(language):
+@in_every_language
+def test_source_is_printed_in_every_language(language):
     loss, (W1, _), _, _ = two_layers()
     (dW1,) = cr.gradient(loss, W1)
 
@@ -305,7 +315,6 @@ def network():
     return net, net.init(random_state=0), X, Y
 
 
-@when_built("Network")
 def test_parameters_are_named_matrices():
     net, params, _, _ = network()
 
@@ -316,7 +325,6 @@ def test_parameters_are_named_matrices():
     np.testing.assert_array_equal(single["W1"], params["W1"].astype(np.float32))
 
 
-@when_built("Network")
 def test_forward_gives_named_values():
     net, params, X, _ = network()
 
@@ -327,7 +335,6 @@ def test_forward_gives_named_values():
     np.testing.assert_array_equal(values["P"], values["A2"])
 
 
-@when_built("Network")
 def test_loss_is_a_float_and_gradient_is_shaped_like_the_parameters():
     net, params, X, Y = network()
 
@@ -340,7 +347,6 @@ def test_loss_is_a_float_and_gradient_is_shaped_like_the_parameters():
     np.testing.assert_allclose(gradient["b2"][0], (P - Y).mean(axis=0), rtol=1e-11)
 
 
-@when_built("Network")
 def test_a_derivation_is_its_named_equations_and_steps():
     net, _, _, _ = network()
 
@@ -356,7 +362,6 @@ def test_a_derivation_is_its_named_equations_and_steps():
     assert isinstance(d.latex(), str)
 
 
-@when_built("Network", "evaluate")
 def test_an_equation_evaluates_from_inputs_and_parameters_alone():
     net, params, X, Y = network()
     gradient = net.gradient(params, X, Y)
@@ -369,7 +374,6 @@ def test_an_equation_evaluates_from_inputs_and_parameters_alone():
 
 
 @pytest.mark.parametrize("layout", ["rows", "columns"])
-@when_built("Network")
 def test_a_derivation_replays(layout):
     net, _, _, _ = network()
 
@@ -381,7 +385,6 @@ def test_a_derivation_replays(layout):
     assert not verification.failures
 
 
-@when_built("Network")
 def test_printed_assignments_run_bare():
     net, params, X, Y = network()
     d = net.derive()
@@ -395,22 +398,20 @@ def test_printed_assignments_run_bare():
 
 
 @pytest.mark.parametrize("part", ["forward", "backward", "update", "step", "program"])
-@pytest.mark.parametrize("language", ["numpy", "octave", "torch", "jax"])
-@when_built("Network")
+@in_every_language
 def test_every_part_prints_in_every_language(language, part):
     net, _, _, _ = network()
 
     assert net.derive().source(language, part=part).strip()
 
 
-@when_built("Network")
+@when_built("Derivation.html")
 def test_the_page_is_a_string():
     net, params, X, Y = network()
 
     assert "<" in net.derive().html(params, X, Y)
 
 
-@when_built("Network", "check_gradient")
 def test_check_gradient_judges_each_block():
     net, params, X, Y = network()
 
@@ -427,7 +428,7 @@ def test_check_gradient_judges_each_block():
     assert "b1" in str(wrong)
 
 
-@when_built("Network", "diagnose")
+@when_built("diagnose")
 def test_diagnose_names_what_is_wrong():
     net, params, X, Y = network()
     gradient = net.gradient(params, X, Y)
@@ -442,8 +443,7 @@ def test_diagnose_names_what_is_wrong():
     assert all(isinstance(text, str) for text in (finding.kind, finding.term, finding.fix))
 
 
-@pytest.mark.filterwarnings("ignore:.*[Mm]aximum iterations:UserWarning")  # five epochs are few
-@when_built("Network", "MLPClassifier", "save", "load")
+@pytest.mark.filterwarnings("ignore:.*max_iter:UserWarning")  # five epochs are few
 def test_a_declared_network_trains_saves_and_loads(tmp_path):
     net, _, X, Y = network()
 
@@ -455,7 +455,6 @@ def test_a_declared_network_trains_saves_and_loads(tmp_path):
     np.testing.assert_array_equal(again.predict_proba(X), est.predict_proba(X))
 
 
-@when_built("MLPClassifier")
 def test_a_network_and_its_widths_are_not_given_twice():
     _, _, X, Y = network()
 
@@ -463,7 +462,6 @@ def test_a_network_and_its_widths_are_not_given_twice():
         cr.MLPClassifier(network=SPEC, hidden_layer_sizes=(3,)).fit(X, Y.argmax(axis=1))
 
 
-@when_built("matrix", "ShapeError")
 def test_a_wrong_product_is_a_shape_error_in_words():
     X, W1 = cr.matrix("X", "n", "d"), cr.matrix("W1", "h", "k")
     message = r"cannot multiply \(n x d\) by \(h x k\): d columns meet h rows"
@@ -473,7 +471,6 @@ def test_a_wrong_product_is_a_shape_error_in_words():
     assert isinstance(caught.value, ValueError)
 
 
-@when_built("Network", "SpecError")
 def test_a_mistake_in_a_spec_has_a_caret_under_it():
     with pytest.raises(cr.SpecError, match=r"\^") as caught:
         cr.Network("4 -> 3 tanhh -> 2 softmax")

@@ -24,10 +24,11 @@ LAYERS = [
     "primitives",
     "activations",
     "algebra rewrite losses penalties updates",
-    "layers rules",
+    "arrays layers rules",
     "derive",
-    "spec conventions",
-    "render evaluate check",
+    "conventions graph spec",
+    "render evaluate",
+    "check",
     "program",
     "engine",
     "derivation",
@@ -35,7 +36,10 @@ LAYERS = [
     "check.doctor",
     "train",
     "estimators export",
-    "cli __main__",
+    "pipeline",
+    "persist",
+    "cli",
+    "__main__",
     "chainrule",  # the package itself: names only
 ]
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names.split()}

@@ -94,6 +94,15 @@ def test_a_quoted_cell_may_hold_separators_and_line_ends(csv):
     assert cells(table) == {"a": ["x, y\nz", 'it "is"'], "b": [1, 2]}
 
 
+def test_a_line_end_in_a_cell_may_be_where_a_block_of_the_file_ends(csv, monkeypatch):
+    monkeypatch.setattr("chainrule.tables.delimited._BLOCK", 1000)
+
+    table = csv("a,b\n" + '"x\ny",1\n' * 1000)
+
+    assert set(table.column("a")) == {"x\ny"}
+    assert table.rows == 1000
+
+
 @pytest.mark.parametrize("separator", [",", ";", "\t", "|"])
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
 def test_the_separator_is_found(csv, separator, end):

@@ -8,8 +8,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
+    from chainrule.check.gradient import check_gradient as check_gradient
     from chainrule.derive import gradient as gradient
     from chainrule.derive import gradients as gradients
+    from chainrule.estimators import MLPClassifier as MLPClassifier
+    from chainrule.estimators import MLPRegressor as MLPRegressor
     from chainrule.evaluate import evaluate as evaluate
     from chainrule.expr import define as define
     from chainrule.expr import full as full
@@ -17,6 +20,12 @@ if TYPE_CHECKING:
     from chainrule.expr import ones as ones
     from chainrule.expr import scalar as scalar
     from chainrule.expr import sum as sum
+    from chainrule.layers import Dense as Dense
+    from chainrule.network import Network as Network
+    from chainrule.persist import load as load
+    from chainrule.persist import save as save
+    from chainrule.program.source import source as source
+    from chainrule.render.latex import latex as latex
     from chainrule.render.text import text as text
 
 __version__ = "0.1.0"
@@ -35,7 +44,7 @@ _HOME = {
         "check.gradient": "check_gradient",
         "check.doctor": "diagnose",
         "estimators": "MLPClassifier MLPRegressor",
-        "model_file": "save load",
+        "persist": "save load",
     }.items()
     for name in names.split()
 }

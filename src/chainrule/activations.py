@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 
+from chainrule.expr import Node
 from chainrule.functions import FUNCTIONS, Function, Interval, elementwise
 from chainrule.primitives import (
     abs,
@@ -53,10 +54,23 @@ gelu = elementwise(
     "gelu", lambda x: 0.5 * (x * erfc(-math.sqrt(0.5) * x)), activation=True, initializer="he_uniform",
     summary="x times the normal distribution function, exact (Hendrycks and Gimpel 2016)",
 )  # fmt: skip
+
+
+def _twice_u(x: Node) -> Node:
+    """2u = 2 sqrt(2/pi) (x + 0.044715 x^3), for 1 + tanh(u) = 2 logistic(2u)."""
+    return math.sqrt(8 / math.pi) * (x + 0.044715 * (x * x * x))
+
+
+def _gelu_tanh_slope(x: Node, y: Node) -> Node:
+    """s + y (1 - s) (2u)' with s = logistic(2u), where 1 - s = logistic(-2u) keeps its digits; y = x s."""
+    s: Node = logistic(_twice_u(x))
+    rest: Node = logistic(-_twice_u(x))
+    return s + y * rest * (math.sqrt(8 / math.pi) * (1 + 3 * 0.044715 * (x * x)))
+
+
 gelu_tanh = elementwise(
-    "gelu_tanh", lambda x: x * logistic(math.sqrt(8 / math.pi) * (x + 0.044715 * (x * x * x))),
-    activation=True, initializer="he_uniform",
-    summary="gelu by tanh, written as 1 + tanh(u) = 2 logistic(2u), which keeps its digits where x is negative",
+    "gelu_tanh", lambda x: x * logistic(_twice_u(x)), d=_gelu_tanh_slope, activation=True, initializer="he_uniform",
+    summary="gelu by tanh, through the logistic function, which keeps its digits where x is negative",
 )  # fmt: skip
 silu = elementwise(
     "silu", lambda x: x * logistic(x), aliases=("swish",), activation=True, initializer="he_uniform",

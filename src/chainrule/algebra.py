@@ -6,9 +6,11 @@ multiplied out. `collected` is the way back to an expression, with what all term
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
+from weakref import WeakKeyDictionary
 
 from chainrule.expr import (
     Node,
@@ -21,13 +23,13 @@ from chainrule.expr import (
     ones_op,
     scale,
     scale_op,
-    toposort_to_names,
     transpose_op,
+    walk,
 )
 from chainrule.primitives import power, reciprocal
 from chainrule.shapes import Shape
 
-MOST_TERMS = 64  # multiplying out stops here: a longer form is never the shorter one
+MOST_TERMS = 32  # multiplying out stops here: a longer form is never the shorter one
 
 
 @dataclass(slots=True)
@@ -49,91 +51,128 @@ class Term:
         )
 
 
-class TooLongError(Exception):
-    """Multiplying out would make too many terms."""
+ONE = Term(Fraction(1), {}, {})
+NO_FACTORS: Mapping[Node, int] = {}
 
 
-def collected(node: Node, *, expand: bool) -> Node | None:
-    """The collected form, products of sums multiplied out where `expand`; None when it would be very long."""
-    try:
+def constant(node: Node) -> Fraction | None:
+    """The number that fills a matrix, if one does, and it is finite."""
+    if node.op is transpose_op:
+        node = node.args[0]
+    if node.op is full_op and math.isfinite(node.value):
+        return fraction(node.value)
+    return Fraction(1) if node.op is ones_op else None
+
+
+def collected(node: Node) -> Iterator[Node]:
+    """The collected forms: products of sums as they stand, then multiplied out; none that would be very long."""
+    for expand in (False, True):
         terms = _terms(node, expand)
-    except TooLongError:
-        return None
-    return from_terms(terms, node.shape)
+        if terms is None:
+            return
+        yield from_terms(terms, node.shape, _common([t.factors for t in terms]) if len(terms) > 1 else {})
+        if not any(f.op is add_op for t in terms for f in t.factors):
+            return
+
+
+def is_long(node: Node) -> bool:
+    """Has a sum more terms than are compared with each other? Then it stays, and many of them cost little."""
+    terms, stack = 0, [node]
+    while stack and terms <= MOST_TERMS:
+        part = stack.pop()
+        if part.op is add_op:
+            stack.extend(part.args)
+        elif part.op is scale_op:
+            stack.append(part.args[0])
+        else:
+            terms += 1
+    return terms > MOST_TERMS
 
 
 def sum_terms(node: Node) -> list[Term]:
-    """The terms of a sum as they stand, coefficients in front, like terms not combined; k(A + B) is one term."""
-    terms, stack = [], [(node, Term(Fraction(1), {}, {}))]
+    """The terms of a sum as they stand, coefficients in front, like terms not combined.
+
+    k(A + B) is one term: taken apart, kA + kB + C would begin with a sum that is k(A + B) again.
+    """
+    terms: list[Term] = []
+    stack = [(node, Fraction(1))]
     while stack:
-        part, outer = stack.pop()
-        if part.op is scale_op and (part.args[0].op is not add_op or part.value == (-1, ())):
-            stack.append((part.args[0], outer.times(_coefficient(part))))
-        elif part.op is add_op:
-            stack.extend((a, outer) for a in reversed(part.args))
-        elif part.op is scale_op:
-            terms.append(outer.times(_coefficient(part)).times(Term(Fraction(1), {}, {part.args[0]: 1})))
-        elif part.op is full_op:
-            terms.append(outer.times(Term(fraction(part.value), {}, {})))
+        part, sign = stack.pop()
+        if part.op is add_op:
+            stack.extend((a, sign) for a in reversed(part.args))
+        elif part.op is scale_op and part.value == (-1, ()) and part.args[0].op is add_op:
+            stack.append((part.args[0], -sign))
         else:
-            terms.append(outer.times(Term(Fraction(1), {}, {part: 1})))
+            c, bare = (_coefficient(part), part.args[0]) if part.op is scale_op else (ONE, part)
+            k = constant(bare)
+            terms.append(Term(sign * c.number * (1 if k is None else k), c.scalars, {bare: 1} if k is None else {}))
     return terms
 
 
-def from_terms(terms: list[Term], shape: Shape) -> Node:
-    """The expression: common coefficient and common factors in front, positive terms first."""
+def from_terms(terms: list[Term], shape: Shape, shared: Mapping[Node, int] = NO_FACTORS) -> Node:
+    """The expression: the common coefficient and the factors `shared` by all in front, positive terms first."""
     if not terms:
         return full(0, shape)
+    if len(terms) == 1:
+        return _as_node(terms[0], shape)
     number, scalars = _common_coefficient(terms)
-    shared = _common([t.factors for t in terms]) if len(terms) > 1 else {}
     front = Term(1 / number, {s: -e for s, e in scalars.items()}, {f: -e for f, e in shared.items()})
     rest = [t.times(front) for t in terms]
     total: Node | None = None
     for t in sorted(rest, key=lambda t: t.number < 0):
-        part = scale(_monomial(t.factors, shape), t.number, *t.scalars.items())
+        part = _as_node(t, shape)
         total = part if total is None else total + part
     assert total is not None
     return scale(_monomial(shared, shape) * total if shared else total, number, *scalars.items())
 
 
-def length(node: Node, memo: dict[Node, int]) -> int:
+def length(node: Node) -> int:
     """How long an expression reads: its operations and names; signs and coefficients are free."""
-    for part in (node,) if node in memo else toposort_to_names(node):
-        if part not in memo:
-            args = () if part.op is define_op else part.args[:1] if part.op is scale_op else part.args
-            total = 0 if part.op is scale_op else 1
-            for a in args:
-                total += memo[a]
-            memo[part] = total
-    return memo[node]
+    for part in walk([node], lambda n: () if n in _lengths else _read(n)):
+        if part not in _lengths:
+            _lengths[part] = (part.op is not scale_op) + sum(_lengths[a] for a in _read(part))
+    return _lengths[node]
 
 
-def _terms(node: Node, expand: bool) -> list[Term]:
-    if node.op is add_op:
-        return _merge(t for a in node.args for t in _terms(a, expand))
-    if node.op is scale_op:
-        c = _coefficient(node)
-        return [t.times(c) for t in _terms(node.args[0], expand)]
-    term = _flatten(node)
-    if not term.number:
-        return []
-    sums = [f for f, e in term.factors.items() if f.op is add_op and e > 0] if expand else []
-    if not sums:
-        return [term]
-    rest = Term(term.number, term.scalars, _product(term.factors, {sums[0]: -1}))
-    inner = _terms(from_terms([rest], node.shape), expand)
-    outer = [t for a in sums[0].args for t in _terms(a, expand)]
-    if len(inner) * len(outer) > MOST_TERMS:
-        raise TooLongError
-    return _merge(a.times(b) for a in outer for b in inner)
+_lengths: WeakKeyDictionary[Node, int] = WeakKeyDictionary()
 
 
-def _flatten(node: Node) -> Term:
-    """A Hadamard product as one term; sums in it stay whole."""
-    term = Term(Fraction(1), {}, {})
+def _read(node: Node) -> tuple[Node, ...]:
+    return () if node.op is define_op else node.args[:1] if node.op is scale_op else node.args
+
+
+def _terms(node: Node, expand: bool) -> list[Term] | None:
+    """The collected terms, in reading order; None if they are many."""
+    found: dict[object, Term] = {}
+    stack = [_flatten(node)]
+    for _ in range(4 * MOST_TERMS):
+        if not stack:
+            return [t for t in found.values() if t.number]
+        term = stack.pop()
+        if term is None or len(stack) + len(found) > MOST_TERMS:
+            return None
+        splits = expand or list(term.factors.values()) == [1]
+        whole = next((f for f, e in term.factors.items() if splits and e > 0 and f.op is add_op), None)
+        if whole is not None:
+            rest = Term(term.number, term.scalars, _product(term.factors, {whole: -1}))
+            stack.extend(t and t.times(rest) for t in map(_flatten, reversed(whole.args)))
+        elif term.number:
+            key = term.key()
+            found[key] = (
+                Term(found[key].number + term.number, term.scalars, found[key].factors) if key in found else term
+            )
+    return None
+
+
+def _flatten(node: Node) -> Term | None:
+    """A Hadamard product as one term; sums in it stay whole. None if its factors are many."""
+    number, scalars = Fraction(1), dict[Node, int]()
+    factors: dict[Node, int] = {}
     stack = [(node, 1)]
     while stack:
         f, e = stack.pop()
+        if len(stack) + len(factors) > MOST_TERMS:
+            return None
         if f.op is hadamard_op:
             stack.extend((a, e) for a in reversed(f.args))
         elif f.op is reciprocal.op:
@@ -142,17 +181,14 @@ def _flatten(node: Node) -> Term:
             stack.append((f.args[0], e * int(f.value[0])))
         elif f.op is scale_op:
             c = _coefficient(f)
-            term = term.times(Term(c.number**e, {s: k * e for s, k in c.scalars.items()}, {}))
+            number *= c.number**e
+            scalars = _product(scalars, {s: k * e for s, k in c.scalars.items()})
             stack.append((f.args[0], e))
-        elif f.op is full_op and (f.value or e > 0) and f.value - f.value == 0:
-            term = Term(term.number * fraction(f.value) ** e, term.scalars, term.factors)
-        elif not _all_ones(f):
-            term = Term(term.number, term.scalars, _product(term.factors, {f: e}))
-    return term
-
-
-def _all_ones(node: Node) -> bool:
-    return node.op is ones_op or (node.op is transpose_op and node.args[0].op is ones_op)
+        elif (k := constant(f)) is not None and (k or e > 0):
+            number *= k**e
+        else:
+            factors = _product(factors, {f: e})
+    return Term(number, scalars, factors)
 
 
 def _coefficient(node: Node) -> Term:
@@ -169,16 +205,6 @@ def _product(a: dict[Node, int], b: dict[Node, int]) -> dict[Node, int]:
         if not out[x]:
             del out[x]
     return out
-
-
-def _merge(terms: Iterable[Term]) -> list[Term]:
-    found: dict[object, Term] = {}
-    for t in terms:
-        key = t.key()
-        found[key] = Term(found[key].number + t.number, t.scalars, found[key].factors) if key in found else t
-        if len(found) > MOST_TERMS:
-            raise TooLongError
-    return [t for t in found.values() if t.number]
 
 
 def _common(powers: list[dict[Node, int]]) -> dict[Node, int]:
@@ -200,7 +226,11 @@ def _common_coefficient(terms: list[Term]) -> tuple[Fraction, dict[Node, int]]:
     return sign * (numbers.pop() if len(numbers) == 1 else Fraction(1)), _common([t.scalars for t in terms])
 
 
-def _monomial(factors: dict[Node, int], shape: Shape) -> Node:
+def _as_node(term: Term, shape: Shape) -> Node:
+    return scale(_monomial(term.factors, shape), term.number, *term.scalars.items())
+
+
+def _monomial(factors: Mapping[Node, int], shape: Shape) -> Node:
     above = _repeated((f, e) for f, e in factors.items() if e > 0)
     below = _repeated((f, -e) for f, e in factors.items() if e < 0)
     if below is None:

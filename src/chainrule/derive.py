@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Literal
 
 from chainrule.adjoint import sweep
@@ -17,7 +18,7 @@ from chainrule.shapes import Shape, show
 Phase = Literal["forward", "loss", "backward", "update"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Equation:
     """One line of a derivation: `name = expression`, and the rule that made it."""
 
@@ -31,6 +32,14 @@ class Equation:
     def node(self) -> Node:
         """The name as an expression, for use in later equations."""
         return define(self.name, self.expression)
+
+    def __str__(self) -> str:
+        """As plain text, such as dZ1 = (dZ2 W2') ∘ [Z1 > 0]."""
+        render = import_module("chainrule.render.text")  # upwards, and only to be read
+        return str(render.text(self.node))
+
+    def __repr__(self) -> str:
+        return f"<Equation {self} {show(self.shape)}>"
 
 
 # ---- derivatives of any expression
@@ -164,11 +173,12 @@ def _in_reading_order(backward: list[Equation], wanted: Iterable[Node]) -> list[
     """Each parameter's derivative right after the error signal it comes from, whatever else the loss adds to it."""
     results = {f"d{w.name}" for w in wanted}
     spine = [e for e in backward if e.name not in results]
-    after: dict[str, list[Equation]] = {"": [], **{e.name: [] for e in spine}}
+    place = {e.name: i for i, e in enumerate(spine, 1)}
+    after: list[list[Equation]] = [[], *([e] for e in spine)]
     for e in (e for e in backward if e.name in results):
-        used = {n.name for n in toposort_to_names(e.expression) if n.op is define_op}
-        after[next((s.name for s in reversed(spine) if s.name in used), "")].append(e)
-    return [*after[""], *(x for s in spine for x in (s, *after[s.name]))]
+        used = (place.get(n.name or "", 0) for n in toposort_to_names(e.expression))
+        after[max(used)].append(e)
+    return [e for group in after for e in group]
 
 
 def _stable_forward(

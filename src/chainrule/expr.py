@@ -7,18 +7,19 @@ and caches are plain dicts. Here is the closed core of operations; functions.py 
 from __future__ import annotations
 
 import importlib
+import keyword
+import math
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
-from fractions import Fraction
 from typing import Any, Literal, get_args
 from weakref import WeakValueDictionary
 
 from chainrule.errors import ShapeError, UnknownNameError, nearest
-from chainrule.python_form import as_python
-from chainrule.shapes import Shape, Size, check_size, product_shape, same_shape
+from chainrule.python_form import as_python, operands_in_words
+from chainrule.shapes import Number, Shape, Size, check_size, product_shape, real, same_shape, show
+from chainrule.shapes import fraction as fraction
 
-Number = int | float | Fraction
 Role = Literal["data", "target", "weight", "parameter", "state", "hyper", "random", "size"]
 ROLES: tuple[str, ...] = get_args(Role)
 FACTS = ("rows_sum_to_one", "columns_sum_to_one", "one_hot", "nonnegative", "symmetric")
@@ -60,6 +61,7 @@ class Node:
     args: tuple[Node, ...]
     shape: Shape
     value: Any = None  # a Symbol, a name, a number, a coefficient, or the parameters of a function
+    __array_ufunc__ = None  # an array leaves `array + node` to the node, which refuses it
 
     @property
     def name(self) -> str | None:
@@ -110,6 +112,8 @@ class Node:
         return scale(self, 1 / fraction(other))
 
     def __matmul__(self, other: Node) -> Node:
+        if not isinstance(other, Node):
+            raise TypeError(f"a product is of two expressions, got {type(other).__name__}: declare a matrix")
         return apply(matmul_op, self, other)
 
     def __repr__(self) -> str:
@@ -139,7 +143,7 @@ def apply(op: Op, *args: Node, shape: Shape | None = None, value: Any = None) ->
         try:
             shape = op.shape(*(a.shape for a in args))
         except ShapeError as error:
-            raise ShapeError(f"{error}{_named_operands(op, args)}") from None
+            raise ShapeError(f"{error}{operands_in_words(op.name, args)}") from None
     key = (op, args, shape, value.hex() if isinstance(value, float) else value)  # bits tell -0.0 from 0.0, NaN is NaN
     with _interning:
         node = _interned.get(key)
@@ -219,15 +223,13 @@ def matrix(
     >>> (X @ W).shape
     ('n', 'k')
     """
-    if not str(name).isidentifier():
-        raise ValueError(f"a matrix needs a name that is a Python identifier, got {name!r}")
-    known = set(facts)
-    for kind, word, words in (("role", role, ROLES), *(("fact", fact, FACTS) for fact in known)):
+    known = {facts} if isinstance(facts, str) else set(facts)
+    for kind, word, words in (("role", role, ROLES), *(("fact", fact, FACTS) for fact in sorted(known))):
         if word not in words:
             raise UnknownNameError(f"unknown {kind} {word!r} of {name}{nearest(word, words)}")
     if "one_hot" in known:
         known |= {"nonnegative"} | (known & TURNED.keys() or {"rows_sum_to_one"})
-    declared = Symbol(name, role, tuple(sorted(known)), distribution)
+    declared = Symbol(_identifier(name, "a matrix"), role, tuple(sorted(known)), distribution)
     return apply(symbol_op, shape=(check_size(rows), check_size(columns)), value=declared)
 
 
@@ -258,14 +260,18 @@ def define(name: str, expression: Node) -> Node:
     >>> cr.text(Z), cr.text(cr.tanh(Z))
     ('Z = X W', 'tanh(Z)')
     """
-    if not str(name).isidentifier():
-        raise ValueError(f"an expression needs a name that is a Python identifier, got {name!r}")
-    return apply(define_op, expression, value=name)
+    return apply(define_op, expression, value=_identifier(name, "an expression"))
+
+
+def _identifier(name: str, what: str) -> str:
+    if not str(name).isidentifier() or keyword.iskeyword(name):
+        raise ValueError(f"{what} needs a name that is a Python identifier, got {name!r}")
+    return name
 
 
 def full(value: Number, shape: Shape) -> Node:
     """The matrix filled with one number."""
-    return apply(full_op, shape=(check_size(shape[0]), check_size(shape[1])), value=float(value))
+    return apply(full_op, shape=(check_size(shape[0]), check_size(shape[1])), value=float(real(value)))
 
 
 def ones(rows: Size) -> Node:
@@ -292,19 +298,19 @@ def scale(expression: Node, number: Number | str = 1, *powers: tuple[Node, int])
         exponents.update(zip(expression.args[1:], inner_exponents, strict=True))
         expression = expression.args[0]
     for base, exponent in powers:
+        if base.shape != (1, 1):
+            raise ShapeError(f"a coefficient is made of 1 x 1 matrices, got {show(base.shape)}")
         exponents[base] = exponents.get(base, 0) + exponent
     exponents = {base: e for base, e in exponents.items() if e}
-    if not k or (expression.op is full_op and not exponents):
-        return full(k * fraction(expression.value) if k else 0, expression.shape)
+    constant = expression.value if expression.op is full_op else math.nan
+    if not k or not constant:
+        return full(0, expression.shape)
+    if math.isfinite(constant) and not exponents:
+        return full(k * fraction(constant), expression.shape)
     if k == 1 and not exponents:
         return expression
     bases = sorted(exponents, key=lambda base: base.name or repr(base))
     return apply(scale_op, expression, *bases, value=(k, tuple(exponents[b] for b in bases)), shape=expression.shape)
-
-
-def fraction(number: Number | str) -> Fraction:
-    """The decimal number as it is written: 0.1 is 1/10, and becomes the float 0.1 again."""
-    return Fraction(repr(float(number)) if isinstance(number, float) else number)
 
 
 def is_coefficient(node: Node) -> bool:
@@ -378,6 +384,8 @@ def register(op: Op) -> Op:
 def _find_op(name: str, home: str) -> Op:
     if name not in OPS:
         importlib.import_module(home)
+    if name not in OPS:
+        raise UnknownNameError(f"{home} has no operation {name!r}: the module that records it must be imported first")
     return OPS[name]
 
 
@@ -386,14 +394,3 @@ def _restore(records: list[tuple[Op, list[int], Shape, Any]]) -> Node:
     for op, args, shape, value in records:
         nodes.append(apply(op, *(nodes[i] for i in args), shape=shape, value=value))
     return nodes[-1]
-
-
-# ---- in words
-
-
-def _named_operands(op: Op, args: tuple[Node, ...]) -> str:
-    names = [a.name or (f"{a.args[0].name}'" if a.op is transpose_op and a.args[0].name else None) for a in args]
-    if None in names:
-        return ""
-    between = {matmul_op: " ", add_op: " + ", hadamard_op: " ∘ "}.get(op, ", ")
-    return f", in {between.join(map(str, names))}"

@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 
 from chainrule.adjoint import sweep
-from chainrule.expr import OPS, Node, Number, Op, apply, full, ones, register
-from chainrule.shapes import Shape, same_shape
+from chainrule.expr import OPS, Node, Op, apply, full, ones, register
+from chainrule.shapes import Number, Shape, same_shape
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 Kernel = Callable[..., Array]

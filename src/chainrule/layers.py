@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from numbers import Integral
 
-from chainrule.activations import activations
-from chainrule.calls import Call, bind, parse_call
+from chainrule.activations import activations, identity
+from chainrule.calls import Call, bind, format_call, parse_call
 from chainrule.errors import ShapeError, UnknownNameError, nearest
 from chainrule.expr import Node, define, matrix, ones
 from chainrule.functions import Function
@@ -55,30 +57,31 @@ class Dense:
     initializer: str | None = None
 
     def __post_init__(self) -> None:
-        if isinstance(self.width, bool) or not isinstance(self.width, int) or self.width < 1:
+        if not (width := whole(self.width)):
             raise ShapeError(f"the width of a layer is a whole number of at least 1, got {self.width!r}")
         if not 0 <= self.dropout < 1:
             raise ValueError(f"dropout is a probability in [0, 1), got {self.dropout!r}")
-        object.__setattr__(self, "activation", find_activation(self.activation))
+        # Plain data in one spelling, so that layers which mean the same are equal, and travel between processes.
+        object.__setattr__(self, "width", width)
+        object.__setattr__(self, "activation", format_call(call_of(find_activation(self.activation))))
+        if self.initializer is not None:
+            object.__setattr__(self, "initializer", format_call(parse_call(self.initializer)))
         self.initial()  # a wrong name is an error here, not when weights are drawn
 
-    @property
+    @cached_property
     def function(self) -> Function:
         """The activation."""
-        assert isinstance(self.activation, Function)
-        return self.activation
+        return find_activation(self.activation)
+
+    @property
+    def ending(self) -> Function:
+        """The function whose range and facts the outputs have: a sum with the inputs has no bounds."""
+        return identity if self.residual else self.function
 
     def initial(self) -> tuple[str, tuple[float, ...]]:
         """The initializer's name and parameters."""
-        call = parse_call(self.initializer) if self.initializer else Call(self.function.initializer)
-        return call.name, bind(call, find_initializer(call.name).parameters)
-
-    def __str__(self) -> str:
-        """As a specification writes it."""
-        words = [str(self.width), str(self.function)]
-        words += [f"dropout={self.dropout:g}"] * bool(self.dropout)
-        words += ["nobias"] * (not self.bias) + ["residual"] * self.residual
-        return " ".join(words + [f"init={self.initializer}"] * bool(self.initializer))
+        call = parse_call(self.initializer or self.function.initializer)
+        return call.name, bind(call, find_initializer(call.name).parameters, self.initializer)
 
 
 @dataclass(frozen=True)
@@ -96,32 +99,44 @@ class Built:
     definitions: tuple[Definition, ...]
     output: Node
     pre_activation: Node
-    parameters: tuple[Node, ...]
+    weights: Node
+    bias: Node | None
     randoms: tuple[Node, ...]
 
+    @property
+    def parameters(self) -> tuple[Node, ...]:
+        """The weights and, where there is one, the bias."""
+        return (self.weights,) if self.bias is None else (self.weights, self.bias)
 
-def build(layer: Dense, index: int, A: Node, *, last: bool, training: bool) -> Built:
-    """The expressions of layer number `index` on the outputs A of the one before; dropout only while training."""
-    f = layer.function
-    W = matrix(f"W{index}", A.shape[1], layer.width, role="parameter")
-    b = matrix(f"b{index}", 1, layer.width, role="parameter")
-    Z = define(f"Z{index}", A @ W + ones(A.shape[0]) @ b if layer.bias else A @ W)
+
+def build(layer: Dense, number: int, A: Node, *, last: bool, training: bool) -> Built:
+    """The expressions of layer `number` on the outputs A of the one before; dropout only while training."""
+    rows, fan_in = A.shape
+    W = matrix(f"W{number}", fan_in, layer.width, role="parameter")
+    b = matrix(f"b{number}", 1, layer.width, role="parameter") if layer.bias else None
+    Z = define(f"Z{number}", A @ W if b is None else A @ W + ones(rows) @ b)
     definitions = [Definition(Z, "dense")]
-    called = "P" if last and f.name == "softmax" and not layer.residual else f"A{index}"
+    output, rule = layer.function(Z), str(layer.function)
     if layer.residual:
-        F = define(f"F{index}", f(Z))
-        output = define(called, F + A)
-        definitions += [Definition(F, str(f)), Definition(output, "residual")]
-    else:
-        output = define(called, f(Z))
-        definitions.append(Definition(output, str(f)))
+        F = define(f"F{number}", output)
+        definitions.append(Definition(F, rule))
+        output, rule = F + A, "residual"
+    output = define("P" if last and "rows_sum_to_one" in layer.ending.facts else f"A{number}", output)
+    definitions.append(Definition(output, rule))
     randoms: tuple[Node, ...] = ()
     if layer.dropout and training:
-        M = mask(f"M{index}", A.shape[0], layer.width, layer.dropout)
-        output = define(f"D{index}", output * M)
+        M = mask(f"M{number}", rows, layer.width, layer.dropout)
+        output = define(f"D{number}", output * M)
         definitions.append(Definition(output, "dropout"))
         randoms = (M,)
-    return Built(tuple(definitions), output, Z, (W, b) if layer.bias else (W,), randoms)
+    return Built(tuple(definitions), output, Z, W, b, randoms)
+
+
+def whole(size: object) -> int:
+    """A size as a whole number, or 0 for what is not one of at least 1."""
+    if isinstance(size, bool) or not isinstance(size, Integral):
+        return 0
+    return max(int(size), 0)
 
 
 def mask(name: str, rows: Size, columns: Size, dropout: float) -> Node:
@@ -131,10 +146,16 @@ def mask(name: str, rows: Size, columns: Size, dropout: float) -> Node:
 
 def find_activation(wanted: str | Function) -> Function:
     """The activation of a name such as "leaky_relu(0.1)", or a function that may be one."""
-    if isinstance(wanted, Function):
-        return wanted
-    call = parse_call(wanted)
-    return activation_of(call, text=wanted)
+    if not isinstance(wanted, Function):
+        return activation_of(parse_call(wanted), text=wanted)
+    if wanted.name not in activations():
+        raise UnknownNameError(f"{wanted.name} is a function, and no activation; known are {', '.join(activations())}")
+    return wanted
+
+
+def call_of(f: Function) -> Call:
+    """The call that names an activation; parameters at their defaults are left out."""
+    return Call(f.name, () if f.values == tuple(f.parameters.values()) else f.values)
 
 
 def activation_of(call: Call, text: str | None = None) -> Function:

@@ -10,8 +10,10 @@ import inspect
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from numbers import Real
 from typing import Any, Literal
 
+from chainrule.calls import Call, bind, format_call, parse_call
 from chainrule.errors import PairError, ShapeError, UnknownNameError, nearest
 from chainrule.expr import Node, define, full, ones, scale, size
 from chainrule.functions import Function, Interval, elementwise
@@ -26,8 +28,13 @@ TARGETS: dict[Targets, str] = {
     "nonnegative": "numbers of at least 0",
     "signs": "-1 or 1",
 }
-FACTS: dict[Targets, tuple[str, ...]] = {"distribution": ("rows_sum_to_one", "nonnegative"), "nonnegative": ("nonnegative",)}
+FACTS: dict[Targets, tuple[str, ...]] = {
+    "distribution": ("rows_sum_to_one", "nonnegative"),
+    "nonnegative": ("nonnegative",),
+}
+ANYWHERE = Interval()
 PROBABILITIES = Interval(0, 1)
+REDUCTIONS = ("mean", "sum")
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -39,47 +46,49 @@ class Loss:
     parameters: dict[str, float] = field(default_factory=dict)
     values: tuple[float, ...] = ()
     over: Literal["rows", "entries"] = "rows"
-    outputs: Interval = Interval()  # where outputs must lie for the loss to have a meaning
+    outputs: Interval = ANYWHERE  # where outputs must lie for the loss to have a meaning
     joint: bool | None = None  # must the outputs of a row be one distribution?
     targets: Targets = "real"
     partner: str = "identity"  # the activation that usually comes before
     check: Callable[..., bool] = lambda *values: True
 
-    def __call__(
-        self, *args: Any, weights: Node | None = None, reduction: Literal["mean", "sum"] = "mean", **named: float
-    ) -> Any:
+    def __call__(self, *args: Any, weights: Node | None = None, reduction: str = "mean", **named: float) -> Any:
         """Build the 1 x 1 loss of outputs A (n x k) and targets Y (n x k), rows weighted by `weights` (n x 1)."""
         if not any(isinstance(a, Node) for a in args):
             return replace(self, values=self._bind(args, named))
-        A, Y, *rest = args
+        (A, Y), rest = args[:2] if len(args) > 1 else (args[0], None), args[2:]
+        if not isinstance(A, Node) or not isinstance(Y, Node):
+            raise TypeError(f"{self.name} takes two expressions, outputs and targets, got {A!r} and {Y!r}")
         if A.shape != Y.shape:
-            raise ShapeError(f"{self.name} compares outputs {show(A.shape)} with targets {show(Y.shape)}: give one shape")
-        values = self._bind(tuple(rest), named) if rest or named else self.values
+            raise ShapeError(
+                f"{self.name} compares outputs {show(A.shape)} with targets {show(Y.shape)}: give one shape"
+            )
+        values = self._bind(rest, named)
         return reduced_loss(self.entries(A, Y, *values), weights=weights, reduction=reduction, over=self.over)
 
-    def _bind(self, args: tuple[Any, ...], named: dict[str, float]) -> tuple[float, ...]:
-        names = list(self.parameters)
-        given = dict(zip(names, args, strict=False)) | named
-        takes = ", ".join(f"{k}={v:g}" for k, v in self.parameters.items()) or "no parameters"
-        if len(args) > len(names) or not set(given) <= set(names):
-            raise TypeError(f"{self.name} takes {takes}; got {', '.join(map(str, [*args, *named]))}")
-        values = {**dict(zip(names, self.values, strict=True)), **given}
-        if not all(math.isfinite(v) for v in values.values()) or not self.check(*values.values()):
-            got = ", ".join(f"{k}={v:g}" for k, v in values.items())
-            raise ValueError(f"{self.name} takes {takes}, within {self.check.__doc__}; got {got}")
-        return tuple(float(v) for v in values.values())
+    def _bind(self, args: tuple[Any, ...], named: dict[str, Any]) -> tuple[float, ...]:
+        for value in (*args, *named.values()):
+            if not isinstance(value, Real):
+                raise TypeError(f"{self.name} takes expressions, or numbers as parameters, got {type(value).__name__}")
+        values = bind(Call(self.name, args, tuple(named.items())), zip(self.parameters, self.values, strict=True))
+        if not all(map(math.isfinite, values)) or not self.check(*values):
+            got = ", ".join(f"{name}={value:g}" for name, value in zip(self.parameters, values, strict=True))
+            raise ValueError(f"{self.name} needs {self.check.__doc__}, got {got}")
+        return tuple(map(float, values))
 
     def __str__(self) -> str:
         """As the command line takes it: huber(0.5)."""
         at_defaults = self.values == tuple(self.parameters.values())
-        return self.name if at_defaults else f"{self.name}({', '.join(f'{v:g}' for v in self.values)})"
+        return format_call(Call(self.name, () if at_defaults else self.values))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return find_loss, (str(self),)
 
 
 def reduced_loss(entries: Node, *, weights: Node | None, reduction: str, over: str = "rows") -> Node:
-    """1' M 1 / n, or the weighted mean (w' M 1)/s with s = 1' w; with reduction="sum" nothing is divided."""
+    """1' M 1 / n, or the weighted mean (w' M 1)/s with s = 1' w; with reduction="sum" nothing is divided by rows."""
     rows, columns = entries.shape
-    if reduction not in ("mean", "sum"):
-        raise UnknownNameError(f"unknown reduction {reduction!r}{nearest(reduction, ('mean', 'sum'))}")
+    check_reduction(reduction)
     left = ones(rows) if weights is None else weights
     total = left.T @ entries @ ones(columns)
     if over == "entries":
@@ -89,39 +98,54 @@ def reduced_loss(entries: Node, *, weights: Node | None, reduction: str, over: s
     return total / size(rows) if weights is None else scale(total, 1, (total_weight(weights), -1))
 
 
+def check_reduction(reduction: str) -> None:
+    """Refuse what is neither a mean nor a sum over rows."""
+    if reduction not in REDUCTIONS:
+        raise UnknownNameError(f"unknown reduction {reduction!r}{nearest(reduction, REDUCTIONS)}")
+
+
 def total_weight(weights: Node) -> Node:
     """s = 1' w, by name: the denominator of a weighted mean."""
     return define("s", ones(weights.shape[0]).T @ weights)
 
 
-def check_pair(loss: Loss, activation: Function, width: int | str) -> str | None:
-    """Refuse a loss on outputs that have no meaning for it; return a note where the pair is merely unusual."""
-    of = activation.range
-    joint = "rows_sum_to_one" in activation.facts
-    inside = loss.outputs.low <= of.low and of.high <= loss.outputs.high
-    touches = of.closed and not loss.outputs.closed and (of.low == loss.outputs.low or of.high == loss.outputs.high)
-    if not inside or touches:
+def check_pair(loss: Loss, ending: Function, width: int, name: str = "") -> str | None:
+    """Refuse a loss on outputs that have no meaning for it; return a note where the pair is merely unusual.
+
+    The outputs have the range and the facts of `ending`; `name` is what to call it.
+    """
+    name, joint = name or ending.name, "rows_sum_to_one" in ending.facts
+    fix = f"end the network in {loss.partner}, or use the loss {ending.partner}"
+    if not _within(ending.range, loss.outputs):
         needs = "probabilities" if loss.outputs == PROBABILITIES else "positive outputs"
         raise PairError(
-            f"{loss.name} needs {needs}, inside {loss.outputs}, and {activation.name} gives values in {of}: "
-            f"end the network in {loss.partner}, or use the loss {activation.partner}"
+            f"{loss.name} needs {needs}, inside {loss.outputs}, and {name} gives values in {ending.range}: {fix}"
         )
     if loss.joint is not None and joint is not loss.joint:
         what = "one distribution over the outputs" if loss.joint else "each output by itself"
-        raise PairError(
-            f"{loss.name} takes {what}, which {activation.name} does not give: "
-            f"end the network in {loss.partner}, or use the loss {activation.partner}"
-        )
-    if joint and width == 1:
-        raise PairError(f"{activation.name} over one output is always 1: use 1 logistic, or 2 {activation.name}")
-    if loss.name == activation.partner or of == Interval():
+        raise PairError(f"{loss.name} takes {what}, which {name} does not give: {fix}")
+    if width == 1 and joint:
+        raise PairError(f"{name} over one output is always 1: use 1 logistic, or 2 {name}")
+    if width == 1 and loss.targets == "distribution":
+        raise PairError(f"{loss.name} over one output has no other target than 1: {fix}")
+    made_for_it = LOSSES[ending.partner].outputs != ANYWHERE
+    if ending.range == ANYWHERE or name == loss.partner or (made_for_it and loss.name == ending.partner):
         return None
-    if loss.partner == activation.name:
-        return None
+    other = f", and {name} usually goes with {ending.partner}" if made_for_it else ""
     return (
-        f"{loss.name} on {activation.name}, whose values lie in {of}: allowed, though {loss.name} usually follows "
-        f"{loss.partner}, and {activation.name} usually goes with {activation.partner}"
+        f"{loss.name} on {name}, whose values lie in {ending.range}: allowed, though {loss.name} usually follows "
+        f"{loss.partner}{other}"
     )
+
+
+def _within(values: Interval, allowed: Interval) -> bool:
+    """Do all values lie in the interval allowed? A finite end that is reached must be allowed too."""
+
+    def ends(value: float, end: float) -> bool:
+        return value == end and (math.isinf(end) or allowed.closed or not values.closed)
+
+    above = values.low > allowed.low or ends(values.low, allowed.low)
+    return above and (values.high < allowed.high or ends(values.high, allowed.high))
 
 
 LOSSES: dict[str, Loss] = {}
@@ -148,6 +172,18 @@ def loss(name: str, entries: Callable[..., Node], **facts: Any) -> Loss:
     return LOSSES[name]
 
 
+def find_loss(wanted: str | Loss) -> Loss:
+    """The loss of a name such as "huber(0.5)"."""
+    if isinstance(wanted, Loss):
+        return wanted
+    call = parse_call(wanted)
+    if call.name not in LOSSES:
+        raise UnknownNameError(f"unknown loss {call.name!r}{nearest(call.name, LOSSES)}")
+    found = LOSSES[call.name]
+    values = bind(call, found.parameters.items(), wanted)
+    return found if values == found.values else found(*values)
+
+
 def _square(R: Node) -> Node:
     return R * R
 
@@ -158,17 +194,17 @@ def _smoothed(Y: Node, eps: float) -> Node:
 
 
 def _below_one(eps: float) -> bool:
-    """0 <= label_smoothing < 1."""
+    """0 <= label_smoothing < 1"""
     return 0 <= eps < 1
 
 
 def _positive(delta: float) -> bool:
-    """delta > 0."""
+    """delta > 0"""
     return delta > 0
 
 
 def _fraction(q: float) -> bool:
-    """0 < q < 1."""
+    """0 < q < 1"""
     return 0 < q < 1
 
 
@@ -203,9 +239,7 @@ mean_absolute_error = loss("mean_absolute_error", lambda A, Y: abs(A - Y), over=
 huber = loss("huber", lambda A, Y, delta=1.0: huber_of(delta)(A - Y), check=_positive)
 log_cosh = loss("log_cosh", lambda A, Y: log_cosh_of(A - Y))
 quantile = loss("quantile", lambda A, Y, q=0.5: q * (Y - A) + maximum(A - Y, 0), check=_fraction)
-poisson = loss(
-    "poisson", lambda A, Y: A - Y * log(A), outputs=Interval(0), targets="nonnegative", partner="softplus"
-)
+poisson = loss("poisson", lambda A, Y: A - Y * log(A), outputs=Interval(0), targets="nonnegative", partner="softplus")
 hinge = loss("hinge", lambda A, Y: maximum(1 - Y * A, 0), targets="signs")
 squared_hinge = loss("squared_hinge", lambda A, Y: _square(maximum(1 - Y * A, 0)), targets="signs")
 

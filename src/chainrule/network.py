@@ -3,30 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from importlib import import_module
 from typing import Any
 
 import numpy as np
 
 from chainrule.activations import activations
-from chainrule.arrays import Arrays, as_data, as_targets, as_weights, check_parameters, common_dtype, draw_masks
-from chainrule.calls import bind, format_call, parse_call, parse_sum
+from chainrule.arrays import Arrays, as_data, as_targets, as_weights, check_parameters, common_dtype, draw_masks, filled
+from chainrule.calls import format_call, parse_call
 from chainrule.conventions import columns, reissue
 from chainrule.derivation import Derivation
-from chainrule.derive import Derived, Equation, derive_equations
-from chainrule.errors import SpecError, UnknownNameError, nearest
-from chainrule.expr import Node, define, define_op, matrix, size, toposort
+from chainrule.errors import DataError, SpecError, UnknownNameError, nearest
+from chainrule.expr import Node, symbol_op, toposort
+from chainrule.graph import Graph, build_graph
 from chainrule.initializers import INITIALIZERS
-from chainrule.layers import ROWS, Dense, activation_of, build, check_widths
-from chainrule.losses import FACTS, LOSSES, Loss, check_pair, total_weight
-from chainrule.penalties import Penalty, elastic_net, penalty
+from chainrule.layers import Dense, activation_of, call_of, check_widths, whole
+from chainrule.losses import Loss, check_pair, check_reduction, find_loss
+from chainrule.penalties import Penalty, find_penalty
 from chainrule.program.code import NUMPY
 from chainrule.program.execute import compile_function, needed
 from chainrule.program.lower import lower
 from chainrule.program.source import Listing
-from chainrule.rules import ALGEBRA, STABLE
-from chainrule.spec import LayerSpec, parse
-from chainrule.updates import UPDATES, UpdateRule
+from chainrule.spec import LayerSpec, NetworkSpec, format_spec, parse
+from chainrule.updates import UpdateRule, find_update
 
 LAYOUTS = ("rows", "columns")
 
@@ -71,8 +70,7 @@ class Network:
         reduction: str = "mean",
     ) -> None:
         parsed = parse(spec, activations=activations(), initializers=INITIALIZERS)
-        layers = [_from_spec(layer, spec) for layer in parsed.layers]
-        self._declare(parsed.inputs, layers, loss, penalty, reduction)
+        self._declare(parsed.inputs, [_from_spec(layer, spec) for layer in parsed.layers], loss, penalty, reduction)
 
     @classmethod
     def of(
@@ -91,27 +89,32 @@ class Network:
         >>> print(cr.Network.of(4, cr.Dense(8, "tanh", dropout=0.1), cr.Dense(3, "softmax")))
         4 -> 8 tanh dropout=0.1 -> 3 softmax, cross_entropy
         """
-        if isinstance(inputs, bool) or not isinstance(inputs, int) or inputs < 1 or not layers:
-            raise ValueError(f"Network.of(inputs, *layers) takes a number of inputs and layers, got {inputs!r}, {layers}")
+        if not whole(inputs) or not layers or not all(isinstance(layer, Dense) for layer in layers):
+            got = ", ".join(map(repr, (inputs, *layers)))
+            raise ValueError(f"Network.of(inputs, *layers) takes a number of inputs, then Dense layers, got {got}")
         network = cls.__new__(cls)
-        network._declare(inputs, list(layers), loss, penalty, reduction)
+        network._declare(whole(inputs), layers, loss, penalty, reduction)
         return network
 
     def _declare(
-        self, inputs: int, layers: list[Dense], loss: str | Loss | None, penalty: Penalty | str | None, reduction: str
+        self,
+        inputs: int,
+        layers: Sequence[Dense],
+        loss: str | Loss | None,
+        penalty: Penalty | str | None,
+        reduction: str,
     ) -> None:
         check_widths(inputs, layers)
-        if reduction not in ("mean", "sum"):
-            raise UnknownNameError(f"unknown reduction {reduction!r}{nearest(reduction, ('mean', 'sum'))}")
+        check_reduction(reduction)
         self.inputs = inputs
         self.layers = tuple(layers)
         last = self.layers[-1]
-        self.objective = find_loss(loss if loss is not None else last.function.partner)
+        self.objective = find_loss(last.ending.partner if loss is None else loss)
         self.penalty = find_penalty(penalty)
         self.reduction = reduction
-        note = check_pair(self.objective, last.function, last.width)
+        note = check_pair(self.objective, last.ending, last.width, f"{last.function.name}{' residual' * last.residual}")
         self.notes = () if note is None else (note,)
-        self._derived: dict[tuple[bool, bool, str | None], Graph] = {}
+        self._graphs: dict[tuple[bool, bool, str | None], Graph] = {}
         self._compiled: dict[tuple[str, bool, bool], Callable[..., tuple[Any, ...]]] = {}
 
     @property
@@ -122,7 +125,7 @@ class Network:
     @property
     def spec(self) -> str:
         """The specification, in its canonical form."""
-        return " -> ".join([str(self.inputs), *map(str, self.layers)])
+        return format_spec(NetworkSpec(self.inputs, tuple(map(_to_spec, self.layers))))
 
     def __str__(self) -> str:
         penalty = f", {self.penalty}" if self.penalty.terms else ""
@@ -140,16 +143,14 @@ class Network:
         return hash(self._key())
 
     def _key(self) -> tuple[object, ...]:
-        return self.spec, str(self.objective), self.penalty, self.reduction
+        return self.inputs, self.layers, str(self.objective), self.penalty, self.reduction
 
     def __getstate__(self) -> dict[str, Any]:
-        """The declaration only: what is derived is derived again."""
-        return self.__dict__ | {"_derived": {}, "_compiled": {}, "objective": str(self.objective), "layers": self.spec}
+        """The declaration only: what is derived and compiled is made again."""
+        return {name: getattr(self, name) for name in ("inputs", "layers", "objective", "penalty", "reduction")}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        Network.__init__(
-            self, state["layers"], state["objective"], penalty=state["penalty"], reduction=state["reduction"]
-        )
+        self._declare(*state.values())
 
     # ---- deriving
 
@@ -183,13 +184,12 @@ class Network:
         """
         if layout not in LAYOUTS:
             raise UnknownNameError(f"unknown layout {layout!r}{nearest(layout, LAYOUTS)}")
-        graph = self.graph(sample_weight, dropout, find_update(solver).name)
+        graph = self.graph(sample_weight, dropout, find_update(solver))
         derived, rows = graph.derived, ("X", 0)
-        turn: Callable[[Node], Node] = lambda node: node
         if layout == "columns":
             derived, rows = reissue(derived, columns), ("X", 1)
-            turned = {n.name: n for e in derived.equations for n in toposort(e.expression) if not n.args and n.name}
-            turn = lambda node: turned.get(node.name, node)  # noqa: E731
+        symbols = {n.name: n for e in derived.equations for n in toposort(e.expression) if n.op is symbol_op}
+        turn: Callable[[Node], Node] = lambda node: symbols.get(node.name, node)
         listing = Listing(
             title=str(self),
             equations=derived.equations,
@@ -202,12 +202,14 @@ class Network:
         )
         return Derivation(derived, listing, layout, self.notes)
 
-    def graph(self, weighted: bool, training: bool, solver: str | None = None) -> Graph:
+    def graph(self, weighted: bool, training: bool, rule: UpdateRule | None = None) -> Graph:
         """The derived graph in rows layout, made once for each kind of use."""
-        key = (weighted, training, solver)
-        if key not in self._derived:
-            self._derived[key] = _derive(self, weighted, training, solver)
-        return self._derived[key]
+        training = training and self.drops
+        key = (weighted, training, None if rule is None else rule.name)
+        if key not in self._graphs:
+            declared = (self.inputs, self.layers, self.objective, self.penalty, self.reduction)
+            self._graphs[key] = build_graph(*declared, weighted=weighted, training=training, rule=rule)
+        return self._graphs[key]
 
     # ---- numbers
 
@@ -225,6 +227,8 @@ class Network:
         dict of str to ndarray
             W1 (inputs x width), b1 (1 x width), W2, ...
         """
+        if np.dtype(dtype).kind != "f":
+            raise TypeError(f"parameters are floating-point numbers, got dtype {np.dtype(dtype)}")
         rng = np.random.default_rng(random_state)
         params: Arrays = {}
         fan_in = self.inputs
@@ -245,24 +249,24 @@ class Network:
             As `init` gives them.
         X : array of shape (n, inputs)
         training : bool
-            Apply dropout, with masks drawn from `random_state`.
+            As in training, that is with dropout.
         random_state : int, Generator or None
+            Draws the dropout masks of training; without it dropout is off.
 
         Returns
         -------
         dict of str to ndarray
-            Z1, A1, ..., and P for the last activation where it is softmax.
+            Z1, A1, ..., Z_L, A_L, in that order, and A_L as P too where the last activation is softmax. A residual
+            layer has F1 = f(Z1) and A1 = F1 + A0; with dropout there are the masks M1, and D1 = A1 o M1.
         """
-        training = training and self.drops
+        training = training and self.drops and random_state is not None
         values = self._inputs(params, X)
-        masks = draw_masks(self.graph(False, training).randoms, len(values["X"]), random_state, values["X"].dtype)
         graph = self.graph(False, training)
+        masks = draw_masks(graph.randoms, len(values["X"]), random_state, values["X"].dtype)
         names = [e.name for e in graph.derived.equations if e.phase == "forward"]
         run = self._function("forward", False, training, names)
         out = dict(zip(names, run(**values, **masks), strict=True))
-        if names[-1] == "P":
-            out[f"A{len(self.layers)}"] = out["P"]
-        return out
+        return out | {f"A{len(self.layers)}": out[graph.output]} | masks
 
     def predict(self, params: Mapping[str, Any], X: Any) -> np.ndarray[Any, Any]:
         """Compute the outputs A_L for rows X, of shape (n, outputs)."""
@@ -288,7 +292,8 @@ class Network:
         -------
         float
         """
-        return float(self._run("loss", ["loss"], params, X, Y, sample_weight, random_state)[0])
+        (value,), _ = self._run("loss", ["loss"], params, X, Y, sample_weight, random_state)
+        return float(np.asarray(value).item())  # a number, or a 1 x 1 matrix
 
     def gradient(
         self, params: Mapping[str, Any], X: Any, Y: Any, *, sample_weight: Any = None, random_state: Any = None
@@ -300,10 +305,32 @@ class Network:
         dict of str to ndarray
             One for each parameter, of its shape.
         """
-        names = [str(p.name) for p in self.graph(False, False).parameters]
-        out = self._run("gradient", [f"d{name}" for name in names], params, X, Y, sample_weight, random_state)
-        shapes = {str(p.name): p.shape for p in self.graph(False, False).parameters}
-        return {name: np.broadcast_to(g, shapes[name]) for name, g in zip(names, out, strict=True)}
+        shapes = {str(p.name): (int(p.shape[0]), int(p.shape[1])) for p in self.graph(False, False).parameters}
+        out, dtype = self._run("gradient", [f"d{name}" for name in shapes], params, X, Y, sample_weight, random_state)
+        return {name: filled(g, shape, dtype) for (name, shape), g in zip(shapes.items(), out, strict=True)}
+
+    def fit(self, X: Any, y: Any, *, sample_weight: Any = None, **parameters: Any) -> Any:
+        """Train: a fitted estimator, which keeps this network as `network_`.
+
+        Parameters
+        ----------
+        X : array of shape (n, inputs)
+        y : array of shape (n,) or (n, outputs)
+            Labels, one-hot or soft rows, or numbers, as the loss takes them.
+        sample_weight : array of shape (n,), optional
+        **parameters
+            Of the estimator: solver, max_iter, batch_size, learning_rate_init, random_state, verbose, ...
+
+        Returns
+        -------
+        MLPClassifier or MLPRegressor
+            A classifier where the targets of the loss are classes, or where several outputs meet labels (n,).
+        """
+        estimators = import_module("chainrule.estimators")  # upwards, and only for this convenience
+        labels = np.ndim(y) == 1 and self.outputs > 1
+        classes = self.objective.targets in ("distribution", "unit", "signs") or labels
+        kind = estimators.MLPClassifier if classes else estimators.MLPRegressor
+        return kind(network=self, **parameters).fit(X, y, sample_weight=sample_weight)
 
     @property
     def drops(self) -> bool:
@@ -318,17 +345,22 @@ class Network:
 
     def _run(
         self, what: str, outputs: Sequence[str], params: Mapping[str, Any], X: Any, Y: Any, w: Any, random_state: Any
-    ) -> tuple[Any, ...]:
+    ) -> tuple[tuple[Any, ...], np.dtype[Any]]:
+        """The values of these equations, and the data type they are computed in."""
         values = self._inputs(params, X)
         rows, dtype = len(values["X"]), values["X"].dtype
+        if not rows and self.reduction == "mean":
+            raise DataError("a mean loss needs at least one row, got X without rows")
         values["Y"] = as_targets(Y, rows, self.outputs, self.objective.targets).astype(dtype, copy=False)
         if w is not None:
             values["w"] = as_weights(w, rows).astype(dtype, copy=False)
         training = self.drops and random_state is not None
         masks = draw_masks(self.graph(w is not None, training).randoms, rows, random_state, dtype)
-        return self._function(what, w is not None, training, outputs)(**values, **masks)
+        return self._function(what, w is not None, training, outputs)(**values, **masks), dtype
 
-    def _function(self, what: str, weighted: bool, training: bool, outputs: Sequence[str]) -> Callable[..., tuple[Any, ...]]:
+    def _function(
+        self, what: str, weighted: bool, training: bool, outputs: Sequence[str]
+    ) -> Callable[..., tuple[Any, ...]]:
         """The compiled NumPy program of one use, made once."""
         key = (what, weighted, training)
         if key not in self._compiled:
@@ -340,111 +372,6 @@ class Network:
         return self._compiled[key]
 
 
-@dataclass(frozen=True)
-class Graph:
-    """One derivation of a network, in rows layout, and the symbols it is made of."""
-
-    derived: Derived
-    data: tuple[Node, ...]
-    randoms: tuple[Node, ...]
-    parameters: tuple[Node, ...]
-    states: tuple[tuple[Node, float], ...]
-    hyper: dict[str, float]
-    output: str
-
-
-def _derive(network: Network, weighted: bool, training: bool, solver: str | None) -> Graph:
-    """Build the expressions, differentiate them, and add the update rule's equations."""
-    X = matrix("X", ROWS, network.inputs)
-    Y = matrix("Y", ROWS, network.outputs, role="target", facts=FACTS.get(network.objective.targets, ()))
-    w = matrix("w", ROWS, 1, role="weight", facts=("nonnegative",)) if weighted else None
-    forward: list[tuple[Node, str, Any]] = []
-    parameters: list[Node] = []
-    randoms: list[Node] = []
-    keep: list[str] = []
-    A = X
-    for i, layer in enumerate(network.layers, 1):
-        built = build(layer, i, A, last=i == len(network.layers), training=training)
-        forward += [(d.node, d.rule, "forward") for d in built.definitions]
-        parameters += built.parameters
-        randoms += built.randoms
-        keep.append(str(built.pre_activation.name))
-        A = built.output
-    if w is not None:
-        forward.append((total_weight(w), "sum of weights", "forward"))
-    total = define("loss", _loss(network, A, Y, w, parameters))
-    derived = derive_equations([*forward, (total, str(network.objective), "loss")], parameters, keep=keep, rules=ALGEBRA, stable=STABLE)
-    states: tuple[tuple[Node, float], ...] = ()
-    hyper: dict[str, float] = {}
-    if solver is not None:
-        derived, states = _with_update(derived, parameters, UPDATES[solver])
-        hyper = UPDATES[solver].hyper
-    data = (X, Y) if w is None else (X, Y, w)
-    return Graph(derived, data, tuple(randoms), tuple(parameters), states, hyper, str(A.name))
-
-
-def _loss(network: Network, A: Node, Y: Node, w: Node | None, parameters: Sequence[Node]) -> Node:
-    """The data term and, for every weight matrix, the penalty."""
-    loss: Node = network.objective(A, Y, weights=w, reduction=network.reduction)
-    rows = total_weight(w) if w is not None else size(ROWS)
-    for W in parameters:
-        if str(W.name).startswith("W") and (term := network.penalty(W, rows)) is not None:
-            loss = loss + term
-    return loss
-
-
-def _with_update(
-    derived: Derived, parameters: Sequence[Node], rule: UpdateRule
-) -> tuple[Derived, tuple[tuple[Node, float], ...]]:
-    """The derivation with the update rule's equations, intermediate names included."""
-    gradients = {e.name: e.node for e in derived.equations}
-    nexts = rule.equations([(p, gradients[f"d{p.name}"]) for p in parameters])
-    known = {e.node for e in derived.equations}
-    equations: list[Equation] = []
-    for item in nexts:
-        for node in toposort(item.node):
-            if node.op is define_op and node not in known:
-                known.add(node)
-                equations.append(Equation(node.value, node.args[0], node.shape, rule.name, "update"))
-    states = tuple((item.old, item.initial) for item in nexts if item.old.value.role == "state")
-    return Derived((*derived.equations, *equations), derived.steps), states
-
-
-# ---- what may be said in words
-
-
-def find_loss(wanted: str | Loss) -> Loss:
-    """The loss of a name such as "huber(0.5)"."""
-    if isinstance(wanted, Loss):
-        return wanted
-    call = parse_call(wanted)
-    if call.name not in LOSSES:
-        raise UnknownNameError(f"unknown loss {call.name!r}{nearest(call.name, LOSSES)}")
-    found = LOSSES[call.name]
-    values = bind(call, found.parameters.items(), wanted)
-    return found if values == found.values else found(*values)
-
-
-def find_penalty(wanted: Penalty | str | None) -> Penalty:
-    """The penalty of a text such as "l2(0.01) + l1(0.001)"; none for None."""
-    if wanted is None:
-        return Penalty(())
-    if isinstance(wanted, Penalty):
-        return wanted
-    total = Penalty(())
-    for call in parse_sum(wanted):
-        values = bind(call, [("strength", None), *([("l1_ratio", 0.5)] if call.name == "elastic_net" else [])], wanted)
-        total = total + (elastic_net(*values) if call.name == "elastic_net" else penalty(call.name, *values))
-    return total
-
-
-def find_update(name: str) -> UpdateRule:
-    """The update rule of a name."""
-    if name not in UPDATES:
-        raise UnknownNameError(f"unknown solver {name!r}{nearest(name, UPDATES)}")
-    return UPDATES[name]
-
-
 def _from_spec(layer: LayerSpec, text: str) -> Dense:
     if layer.batchnorm:
         raise SpecError("batchnorm is not built yet: leave it out", text, layer.position)
@@ -454,7 +381,16 @@ def _from_spec(layer: LayerSpec, text: str) -> Dense:
         bias=layer.bias,
         dropout=layer.dropout,
         residual=layer.residual,
-        initializer=format_call(layer.initializer) if layer.initializer else None,
+        initializer=None if layer.initializer is None else format_call(layer.initializer),
     )
 
 
+def _to_spec(layer: Dense) -> LayerSpec:
+    return LayerSpec(
+        layer.width,
+        call_of(layer.function),
+        dropout=layer.dropout,
+        bias=layer.bias,
+        residual=layer.residual,
+        initializer=None if layer.initializer is None else parse_call(layer.initializer),
+    )

@@ -89,7 +89,7 @@ softplus = elementwise(
     activation=True, initializer="he_uniform", range=Interval(0), summary="log(1 + exp(x))",
 )  # fmt: skip
 x_log_x = elementwise(
-    "x_log_x", d=lambda x, y: 1 + log(x), kernel=lambda x: scipy.special.xlogy(x, x),
+    "x_log_x", d=lambda x, y: 1 + log(x), kernel=lambda x: x * np.log(np.where(x == 0, 1, x)),
     numpy="{0} * np.log(np.where({0} == 0, 1, {0}))", latex=r"{0} \log {0}", summary="x log x, and 0 at 0",
 )  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""An expression as the Python that makes it again: what `repr` shows."""
+"""An expression as the Python that makes it again: what `repr` shows; and how errors name the operands."""
 
 from __future__ import annotations
 
@@ -47,3 +47,10 @@ def _symbol(s: Any, node: Node) -> str:
     declared = {"role": (s.role, "data"), "facts": (s.facts, ()), "distribution": (s.distribution, None)}
     extra = "".join(f", {key}={value!r}" for key, (value, default) in declared.items() if value != default)
     return f"matrix({s.name!r}, {node.shape[0]!r}, {node.shape[1]!r}{extra})"
+
+
+def operands_in_words(op: str, args: Iterable[Node]) -> str:
+    """Where an error is, in the user's own names: `, in X W1`; nothing where an operand has no name."""
+    names = [a.name or (a.op.name == "transpose" and a.args[0].name and f"{a.args[0].name}'") for a in args]
+    between = {"matmul": " ", "add": " + ", "hadamard": " ∘ "}.get(op, ", ")
+    return f", in {between.join(names)}" if all(names) else ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from chainrule.errors import DerivationError
 from chainrule.expr import Node, Op, is_atom, rebuild
 
 Rule = Callable[[Node], Node | None]
@@ -46,38 +47,35 @@ class Rewriter:
     def __call__(self, root: Node) -> Node:
         """The expression in normal form; a loop, not a recursion, for deep graphs."""
         memo = self._memo
+        moves: dict[Node, Node] = {}  # what a node becomes next, while its normal form is not known
         stack = [root]
         while stack:
             node = stack[-1]
             if node in memo:
                 stack.pop()
-                continue
-            if is_atom(node):
+            elif is_atom(node):
                 memo[node] = node
-                continue
-            todo = [a for a in node.args if a not in memo]
-            if todo:
+            elif node in moves:
+                after = moves[node]
+                if after in memo:
+                    memo[node] = memo[after]
+                elif after in moves:
+                    raise DerivationError(f"rules go in circles: {', '.join(s.rule for s in self.steps[-3:])}, ...")
+                else:
+                    stack.append(after)
+            elif todo := [a for a in node.args if a not in memo]:
                 stack.extend(todo)
-                continue
-            new = rebuild(node, tuple(memo[a] for a in node.args))
-            if new is not node:
-                if new in memo:
-                    memo[node] = memo[new]
-                    continue
-                if any(a not in memo for a in new.args):  # rebuilding may combine coefficients
-                    stack.append(new)
-                    continue
-            out = self._first(new)
-            if out is None:
-                memo[node] = memo[new] = new
-            elif out in memo:
-                memo[node] = memo[new] = memo[out]
             else:
-                stack.append(out)
+                new = rebuild(node, tuple(memo[a] for a in node.args))
+                after = new if new is not node else self._first(node)
+                if after is node:
+                    memo[node] = node
+                else:
+                    moves[node] = after
         return memo[root]
 
-    def _first(self, node: Node) -> Node | None:
-        """What the first rule that applies makes of a node; the step is recorded."""
+    def _first(self, node: Node) -> Node:
+        """What the first rule that applies makes of a node, itself if none does; the step is recorded."""
         if node.op not in self._by_op:
             self._by_op[node.op] = [r for r in self._rules if node.op in getattr(r, "ops", (node.op,))]
         for rule in self._by_op[node.op]:
@@ -86,4 +84,4 @@ class Rewriter:
                 assert out.shape == node.shape, f"{rule.__name__} changed {node.shape} to {out.shape}"
                 self.steps.append(Step(rule.__name__, node, out, self.equation))
                 return out
-        return None
+        return node

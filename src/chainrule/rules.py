@@ -9,13 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from fractions import Fraction
 
-from chainrule.algebra import collected, from_terms, length, sum_terms
+from chainrule.algebra import MOST_TERMS, collected, constant, from_terms, is_long, length, sum_terms
 from chainrule.expr import (
     Node,
     add_op,
     apply,
     define_op,
-    fraction,
     full,
     full_op,
     hadamard_op,
@@ -53,15 +52,6 @@ def meaning(node: Node) -> Node:
     return node
 
 
-def constant(node: Node) -> float | None:
-    """The number that fills a matrix, if one does."""
-    if node.op is transpose_op:
-        return constant(node.args[0])
-    if node.op is full_op:
-        return float(node.value)
-    return 1.0 if node.op is ones_op else None
-
-
 def is_ones_column(node: Node) -> bool:
     """1: a column of ones."""
     return node.op is ones_op
@@ -74,24 +64,34 @@ def is_ones_row(node: Node) -> bool:
 
 def line_sum(node: Node, axis: int) -> Fraction | None:
     """The sum of every row (axis 1) or of every column (axis 0), where it is one known number."""
-    if node.op is symbol_op:
-        fact = "rows_sum_to_one" if axis else "columns_sum_to_one"
-        return Fraction(1) if fact in node.value.facts else None
-    if node.op is define_op:
-        return line_sum(node.args[0], axis)
-    if node.op is transpose_op:
-        return line_sum(node.args[0], 1 - axis)
-    if node.op is full_op and isinstance(along := node.shape[axis], int):
-        return fraction(node.value) * along
-    if node.op is scale_op and len(node.args) == 1:
-        inner = line_sum(node.args[0], axis)
-        return None if inner is None else inner * node.value[0]
-    if node.op is add_op:
-        a, b = (line_sum(x, axis) for x in node.args)
-        return None if a is None or b is None else a + b
-    if is_function(node) and "rows_sum_to_one" in function_of(node).facts and function_of(node).axis == axis:
-        return Fraction(1)
+    total, parts = Fraction(0), [(node, axis, Fraction(1))]
+    for _ in range(MOST_TERMS):
+        if not parts:
+            return total
+        part, along, k = parts.pop()
+        if part.op is define_op or part.op is add_op:
+            parts.extend((a, along, k) for a in part.args)
+        elif part.op is transpose_op:
+            parts.append((part.args[0], 1 - along, k))
+        elif part.op is scale_op and len(part.args) == 1:
+            parts.append((part.args[0], along, k * part.value[0]))
+        elif isinstance(count := part.shape[along], int) and (filling := constant(part)) is not None:
+            total += k * filling * count
+        elif _sums_to_one(part, along):
+            total += k
+        else:
+            break
     return None
+
+
+def _sums_to_one(node: Node, axis: int) -> bool:
+    """Is it declared, of a symbol or of a function's values?"""
+    if node.op is symbol_op:
+        return ("rows_sum_to_one" if axis else "columns_sum_to_one") in node.value.facts
+    if not is_function(node):
+        return False
+    function = function_of(node)
+    return "rows_sum_to_one" in function.facts and function.axis == axis
 
 
 # ---- algebra
@@ -135,23 +135,23 @@ def constants_multiply(node: Node) -> Node | None:
     a, b = map(constant, node.args)
     if a is None or b is None:
         return None
-    return scale(full(fraction(a) * fraction(b), node.shape), *_times_size(node.args[0].shape[1]))
+    return scale(full(a * b, node.shape), *_times_size(node.args[0].shape[1]))
 
 
 @on(matmul_op)
 def constant_matrix_is_an_outer_product(node: Node) -> Node | None:
     """With J full of k: J A = k 1 (1' A), A J = k (A 1) 1', and a 1 x 1 number is a coefficient."""
     a, b = node.args
-    if a.op is full_op:
+    if a.op is full_op and (k := constant(a)) is not None:
         if a.shape == (1, 1):
-            return scale(b, a.value)
+            return scale(b, k)
         sums = ones(a.shape[1]).T @ b if a.shape[1] != 1 else b
-        return scale(sums if a.shape[0] == 1 else ones(a.shape[0]) @ sums, a.value)
-    if b.op is full_op:
+        return scale(sums if a.shape[0] == 1 else ones(a.shape[0]) @ sums, k)
+    if b.op is full_op and (k := constant(b)) is not None:
         if b.shape == (1, 1):
-            return scale(a, b.value)
+            return scale(a, k)
         sums = a @ ones(b.shape[0]) if b.shape[0] != 1 else a
-        return scale(sums if b.shape[1] == 1 else sums @ ones(b.shape[1]).T, b.value)
+        return scale(sums if b.shape[1] == 1 else sums @ ones(b.shape[1]).T, k)
     return None
 
 
@@ -184,20 +184,16 @@ def factor_of_a_row_leaves_its_sum(node: Node) -> Node | None:
 @on(add_op)
 def sums_are_tidy(node: Node) -> Node | None:
     """kA + kB = k(A + B), and B - A for -A + B."""
-    terms = sum_terms(node)
-    return from_terms(terms, node.shape) if len(terms) > 1 else None
+    return None if is_long(node) else from_terms(sum_terms(node), node.shape)
 
 
 @on(add_op, hadamard_op)
 def like_terms_are_collected(node: Node) -> Node | None:
     """A sum of Hadamard products in its collected form, multiplied out or not, where that is shorter."""
-    memo: dict[Node, int] = {}
-    best, shortest = None, length(node, memo)
-    for expand in (False, True):
-        form = collected(node, expand=expand)
-        if form is not None and (n := length(form, memo)) < shortest:
-            best, shortest = form, n
-    return best
+    if is_long(node):
+        return None
+    best = min(collected(node), key=length, default=node)
+    return best if length(best) < length(node) else None
 
 
 @on(matmul_op)
@@ -219,7 +215,7 @@ def hadamard_products_are_flat(node: Node) -> Node | None:
 @on(matmul_op)
 def zero_annihilates(node: Node) -> Node | None:
     """0 A = A 0 = 0."""
-    return full(0, node.shape) if 0 in map(constant, node.args) else None
+    return full(0, node.shape) if any(constant(a) == 0 for a in node.args) else None
 
 
 def _times_size(m: Size) -> tuple[Fraction, *tuple[tuple[Node, int], ...]]:

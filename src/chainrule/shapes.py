@@ -1,11 +1,16 @@
-"""Shapes of matrices: a size is a whole number or a name for one that is not known yet."""
+"""Shapes of matrices, whose sizes are whole numbers or names for them, and the exact numbers that stand in front."""
 
 from __future__ import annotations
 
+import math
 import operator
+from fractions import Fraction
+from numbers import Real
+from typing import Any
 
 from chainrule.errors import ShapeError
 
+Number = int | float | Fraction
 Size = int | str
 Shape = tuple[Size, Size]  # (rows, columns)
 
@@ -42,3 +47,18 @@ def product_shape(a: Shape, b: Shape) -> Shape:
     if a[1] != b[0]:
         raise ShapeError(f"cannot multiply {show(a)} by {show(b)}: {a[1]} columns meet {b[0]} rows")
     return a[0], b[1]
+
+
+def real(number: Any) -> Number:
+    """A real number, in a type of Python's own; an array is refused, as is whatever else is no number."""
+    if not isinstance(number, Real):
+        raise TypeError(f"expressions go with expressions and numbers, got {type(number).__name__}: declare a matrix")
+    return number if isinstance(number, int | Fraction) else float(number)
+
+
+def fraction(number: Number | str) -> Fraction:
+    """The decimal number as it is written: 0.1 is 1/10, and becomes the float 0.1 again."""
+    value = number if isinstance(number, str) else real(number)
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"a coefficient is a finite number, got {value}")
+    return Fraction(repr(value) if isinstance(value, float) else value)

@@ -10,6 +10,7 @@ import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from chainrule.errors import UnknownNameError, nearest
 from chainrule.expr import Node, define, matrix, scalar
 from chainrule.primitives import abs, maximum, reciprocal, sqrt
 
@@ -74,6 +75,13 @@ def update(block: Callable[..., None]) -> Callable[..., None]:
     parameters = list(inspect.signature(block).parameters.values())[1:]
     UPDATES[name] = UpdateRule(name, block, {p.name: p.default for p in parameters}, inspect.getdoc(block) or "")
     return block
+
+
+def find_update(name: str) -> UpdateRule:
+    """The update rule of a name."""
+    if name not in UPDATES:
+        raise UnknownNameError(f"unknown solver {name!r}{nearest(name, UPDATES)}")
+    return UPDATES[name]
 
 
 def _power(p: Block, decay: Node) -> Node:
@@ -155,12 +163,13 @@ def adamw(p: Block, lr=0.001, beta1=0.9, beta2=0.999, eps=1e-8, decay=0.01) -> N
 def _adam_direction(p: Block, beta1: Node, beta2: Node, eps: Node) -> Node:
     m = _moment(p, "m", beta1, p.gradient) / (1 - _power(p, beta1))
     v = _moment(p, "v", beta2, p.gradient * p.gradient) / (1 - _power(p, beta2))
-    return m * reciprocal(sqrt(v) + eps)
+    direction: Node = m * reciprocal(sqrt(v) + eps)
+    return direction
 
 
 @update
 def adamax(p: Block, lr=0.002, beta1=0.9, beta2=0.999, eps=1e-8) -> None:  # type: ignore[no-untyped-def]
-    """W - lr m^ / (u + eps), u = max(beta2 u, |dW|) (Kingma and Ba 2015, algorithm 2)."""
+    """W - lr m^ / (u + eps), u = max(beta2 u, |dW|) (Kingma and Ba 2015, algorithm 2, where eps is 0)."""
     m = _moment(p, "m", beta1, p.gradient) / (1 - _power(p, beta1))
     old = p.state("u")
     u = p.next(old, maximum(beta2 * old, abs(p.gradient)))
@@ -169,7 +178,10 @@ def adamax(p: Block, lr=0.002, beta1=0.9, beta2=0.999, eps=1e-8) -> None:  # typ
 
 @update
 def nadam(p: Block, lr=0.002, beta1=0.9, beta2=0.999, eps=1e-8) -> None:  # type: ignore[no-untyped-def]
-    """Adam with Nesterov's look-ahead: W - lr (beta1 m^ + (1 - beta1) dW/(1 - beta1^t)) / (sqrt(v^) + eps) (Dozat 2016)."""
+    """Adam with Nesterov's look-ahead: beta1 m^ + (1 - beta1) dW/(1 - beta1^t) for m^.
+
+    Dozat 2016, with one beta1 for all steps and one correction, as Ruder 2016 writes it.
+    """
     correction = 1 - _power(p, beta1)
     m = _moment(p, "m", beta1, p.gradient)
     v = _moment(p, "v", beta2, p.gradient * p.gradient) / (1 - _power(p, beta2))
@@ -185,3 +197,6 @@ def amsgrad(p: Block, lr=0.001, beta1=0.9, beta2=0.999, eps=1e-8) -> None:  # ty
     old = p.state("w")
     w = p.next(old, maximum(old, v))
     _minus(p, lr, m * reciprocal(sqrt(w / (1 - _power(p, beta2))) + eps))
+
+
+__all__ = list(UPDATES)

@@ -76,7 +76,8 @@ class Point:
 class Slope:
     """A numeric derivative, with bounds on what the loss's shape and its rounding do to it.
 
-    `level` is the size of the losses of which it is the difference, `step` their distance from it.
+    `level` is the size of the losses of which it is the difference, `step` their distance from the
+    middle, `curvature` the second derivative.
     """
 
     value: float
@@ -84,6 +85,7 @@ class Slope:
     noise: float
     step: float
     level: float
+    curvature: float
 
     @property
     def error(self) -> float:
@@ -114,7 +116,7 @@ def real(what: str, given: object) -> NDArray[Any]:
     except ValueError:
         raise DataError(f"{what} must be an array, found rows of different lengths") from None
     if array.dtype.kind not in "fiu":
-        found = type(given).__name__ if array.dtype == object else array.dtype.name
+        found = type(given).__name__ if array.dtype == object else array.dtype.type.__name__.rstrip("_")
         raise DataError(f"{what} must be made of real numbers, found {found}")
     return array
 
@@ -140,23 +142,33 @@ def measure_noise(point: Point, rng: np.random.Generator) -> Point:
     """
     # Wide enough for a loss that rounds its parameters to float32 to see the move.
     noise, losses = _difference_table(point, 1e-6, rng)
-    single = False
-    if noise > 16 * _UNIT * abs(point.level):
-        with np.errstate(over="ignore"):
-            single = bool(np.all(losses == losses.astype(np.float32)))
+    single = noise > 16 * _UNIT * abs(point.level) and _fits_float32(losses)
+    if single:
+        noise = max(noise, float(np.finfo(np.float32).eps) / 2 * abs(point.level))
+    elif noise > 16 * _UNIT * abs(point.level):
         # Noise does not care for the spacing, what a kink or a narrow valley leaves does. A loss
-        # that no longer moves is rounded coarsely, which the wide table has measured.
+        # that moves only now and then is rounded coarsely, which the wide table has measured.
         finer, losses = _difference_table(point, 1e-9, rng)
-        if np.ptp(losses) > 0:
-            noise = min(noise, finer)
+        noise = min(noise, finer) if np.diff(losses).all() else noise
     return replace(point, noise=max(noise, _UNIT / 2 * abs(point.level)), single=single)
+
+
+def _fits_float32(losses: Array) -> bool:
+    """Whether losses were float32; small whole numbers and halves fit any type and prove nothing."""
+    with np.errstate(over="ignore"):
+        return bool(np.all(losses == losses.astype(np.float32)) and np.any(losses != losses.astype(np.float16)))
 
 
 def _difference_table(point: Point, spacing: float, rng: np.random.Generator) -> tuple[float, Array]:
     """Noise and losses at seven equally spaced points: sigma^2 = (k!)^2/(2k)! mean (D^k J)^2."""
-    moves = [spacing * length(v) * random_direction(v.shape, rng) for v in point.values]
-    losses = [point.at({i: k * move for i, move in enumerate(moves)}) for k in range(1, 7)]
-    table = np.array([point.level, *losses])
+    # Each entry by its own size: a step for the largest would throw the smallest far away. Nothing
+    # is known of the size of a zero, and the others make the noise as well.
+    sizes = [abs(v) for v in point.values]
+    if not any(size.any() for size in sizes):
+        sizes = [np.ones(v.shape) for v in point.values]
+    moves = [spacing * size * rng.choice([-1.0, 1.0], size.shape) for size in sizes]
+    # Not from the point itself, where a kink or a jump may be.
+    table = np.array([point.at({i: k * move for i, move in enumerate(moves)}) for k in range(1, 8)])
     if not np.isfinite(table).all():
         return 0.0, table
     return float(np.median([_scatter(table, order) for order in (3, 4, 5)])), table
@@ -175,15 +187,19 @@ def slope(point: Point, place: int, along: Array, reach: float, aim: float, shar
     must go to matter, is a first guess, and may be far off where a parameter is zero.
     """
     first = 8 * reach * point.width
-    rungs = [_rung(point, place, along, step) for step in (first, first / _RATIO)]
+
+    def rung(step: float) -> _Rung:
+        return _rung(point, place, along, step)
+
+    rungs = [rung(first), rung(first / _RATIO)]
     while True:
         at, best = _best(rungs)
         if best.error <= share * max(aim, abs(best.value)) or len(rungs) == _MOST_STEPS:
             return best
-        if best.rough and at == len(rungs) - 1:
-            rungs.append(_rung(point, place, along, rungs[-1].step / _RATIO))
-        elif not best.rough and at == 1 and any(rung.slope for rung in rungs):
-            rungs.insert(0, _rung(point, place, along, rungs[0].step * _RATIO))
+        if best.rough and rungs[-1].noise < best.error:
+            rungs.append(rung(rungs[-1].step / _RATIO))
+        elif not best.rough and at == 1 and any(each.slope for each in rungs):
+            rungs.insert(0, rung(rungs[0].step * _RATIO))
         else:
             return best
 
@@ -192,7 +208,9 @@ def _rung(point: Point, place: int, along: Array, step: float) -> _Rung:
     right, left = point.at({place: step * along}), point.at({place: -step * along})
     level = max(abs(point.level), abs(right), abs(left))
     bend = ((right - point.level) - (point.level - left)) / step
-    noise = 4 * max(point.noise, _UNIT / 2 * level) / step
+    # The parameters are rounded too, which counts where the slope is zero and the bend is not.
+    moved = float(np.linalg.norm(point.values[place][along != 0]))
+    noise = (4 * max(point.noise, _UNIT / 2 * level) + _UNIT * moved * abs(bend)) / step
     return _Rung(step, (right - left) / (2 * step), bend, level, noise)
 
 
@@ -203,16 +221,22 @@ def _best(rungs: list[_Rung]) -> tuple[int, Slope]:
     at most half the jump is in the slope. Among thousands of relu, kinks of both signs lie within
     a step: their number falls with it, so what they do falls with its root.
     """
-    bends = [((abs(r.bend) + r.noise) / r.step, r.bend / r.step) for r in rungs]
-    curvature = min((b for b in bends if math.isfinite(b[0])), default=(0.0, 0.0))[1]
-    kinks = [max(0.0, abs(r.bend - curvature * r.step) - r.noise) for r in rungs]
+    curvatures = [_curvature(rungs[max(0, i - 1) : i + 2]) for i in range(len(rungs))]
+    pairs = zip(rungs, curvatures, strict=True)
+    kinks = [max(0.0, abs(r.bend - curvature * r.step) - r.noise) for r, curvature in pairs]
     root = math.sqrt(_RATIO)
-    best = len(rungs) - 1, Slope(math.nan, math.inf, 0.0, rungs[-1].step, math.nan)
+    best = len(rungs) - 1, Slope(math.nan, math.inf, 0.0, rungs[-1].step, math.nan, math.nan)
     for i, (coarse, rung) in enumerate(pairwise(rungs), start=1):
-        drift = abs(rung.slope - coarse.slope) / (root - 1)
+        drift = max(0.0, abs(rung.slope - coarse.slope) - coarse.noise - rung.noise) / (root - 1)
         for fine in rungs[i + 1 : i + 2]:
             drift = max(drift, abs(rung.slope - fine.slope) - fine.noise)
         shape = max(kinks[i], kinks[i - 1] / root) + drift
         if shape + rung.noise < best[1].error:
-            best = i, Slope(rung.slope, shape, rung.noise, rung.step, rung.level)
+            best = i, Slope(rung.slope, shape, rung.noise, rung.step, rung.level, curvatures[i])
     return best
+
+
+def _curvature(rungs: list[_Rung]) -> float:
+    """The least curvature that neighbouring steps allow: what a kink adds to it, it adds most at the smaller."""
+    bends = [((abs(r.bend) + r.noise) / r.step, r.bend / r.step) for r in rungs]
+    return min((b for b in bends if math.isfinite(b[0])), default=(0.0, 0.0))[1]

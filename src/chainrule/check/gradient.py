@@ -31,8 +31,8 @@ WRONG = "wrong"
 NOT_FINITE = "wrong: the gradient is not finite"
 NOT_SMOOTH = "not smooth here (a kink?)"
 LOSS_FLOAT32 = "too coarse to judge: loss computes in float32"
-LOSS_NOISY = "too coarse to judge: rounding in loss hides a derivative so small"
-GRADIENT_COARSE = "too coarse to judge: gradient computes in {}"
+LOSS_NOISY = "too coarse to judge: the differences do not settle (noise in loss?)"
+GRADIENT_COARSE = "too coarse to judge: gradient is not computed in float64"
 CHANGING = "not deterministic: two identical calls of {} differ (dropout? fix random_state)"
 
 # A block of so few numbers may have no common scale (amplitude, rate, offset): entry by entry.
@@ -69,7 +69,8 @@ def check_gradient(
     random_state : int, numpy.random.Generator or None, default=0
         Draws the directions and the entries to look at.
     directions : int, default=2
-        Random directions for each block of more than 16 entries.
+        Random directions for each block of more than 16 entries; twice as many if kinks lie on
+        them all.
     entries : int, default=16
         Entries of a wrong block that are looked at, besides the one found by halving the block.
 
@@ -107,7 +108,7 @@ def check_gradient(
     block   shape             error  verdict
     params  (2,)            5.0e-01  wrong
         worst at [0]: analytic 3.75, numeric 7.5, error 5.0e-01
-        analytic = 1/2 * numeric
+        analytic = 1/2 * numeric in all entries looked at
     """
     _check_options(loss, tolerance, directions, entries)
     rng = np.random.default_rng(random_state)
@@ -180,20 +181,20 @@ def _judge(case: _Case, rng: np.random.Generator, directions: int, entries: int)
         found.append(_along(case, moves[-1]))
         verdict = _verdict(found, either=True)
     worst, move = max(zip(found, moves, strict=True), key=lambda pair: _suspicion(case, pair[0]))
-    if verdict != WRONG and (verdict != OK or _suspicion(case, worst) <= 1):
+    if verdict == OK and _suspicion(case, worst) <= 1:
         return _report(block, verdict, found)
     places = {_locate(case, move, worst)}
-    if verdict == WRONG:
+    if verdict != OK:
         places.update(np.argsort(-abs(block.gradient), axis=None)[:4].tolist())
         places.update(rng.choice(size, min(entries, size), replace=False).tolist())
     looked = [_entry(case, place, block.rms) for place in sorted(places)]
-    return _report(block, WRONG if _verdict(looked) == WRONG else verdict, found, looked)
+    return _report(block, WRONG if _verdict(looked) == WRONG else verdict, found + looked)
 
 
 def _verdict(findings: list[_Finding], *, either: bool = False) -> str:
     """One verdict for many: wrong, else undecided, else ok; one ok is enough if `either` is."""
-    order = {WRONG: 0, OK: 1 if either else 3}
-    return min((f.verdict for f in findings), key=lambda verdict: order.get(verdict, 2), default=OK)
+    order = {WRONG: 0, GRADIENT_COARSE: 1, OK: 2 if either else 4}
+    return min((f.verdict for f in findings), key=lambda verdict: order.get(verdict, 3), default=OK)
 
 
 def _suspicion(case: _Case, finding: _Finding) -> float:
@@ -230,21 +231,22 @@ def _compare(case: _Case, along: Array, reach: float, scale: float, share: float
     if not math.isfinite(numeric.value):
         return _Finding(analytic, numeric, math.inf, NOT_SMOOTH)
     scale = max(scale, abs(analytic), abs(numeric.value))
-    # Beside loss / size of parameter, what float64 has no digits for counts as zero; a kink never.
+    # A slope that float64 has no digits for, beside loss / parameter and curvature * parameter, is
+    # zero. What is due to a kink is not.
     natural = numeric.level / max(reach, numeric.step / point.width)
-    fine = numeric.noise <= tolerance * max(scale, natural)
+    fine = numeric.noise <= tolerance * max(scale, natural, reach * abs(numeric.curvature))
     smooth = numeric.shape <= tolerance * max(scale, natural / math.sqrt(np.count_nonzero(along)))
     if gap > tolerance * scale + error:
         coarse = gap <= block.rounding * scale + error
-        verdict = GRADIENT_COARSE.format(block.dtype) if coarse else WRONG
-    elif gap == 0 or (fine and smooth):
+        verdict = GRADIENT_COARSE if coarse else WRONG
+    elif smooth and (fine or gap == 0):
         relative = gap / (scale + error / tolerance) if gap else 0.0
         return _Finding(analytic, numeric, relative, OK)
-    elif not smooth:
+    elif fine and not point.single:
         verdict = NOT_SMOOTH
     else:
         verdict = LOSS_FLOAT32 if point.single else LOSS_NOISY
-    return _Finding(analytic, numeric, gap / scale, verdict)
+    return _Finding(analytic, numeric, gap / scale if gap else 0.0, verdict)
 
 
 def _locate(case: _Case, move: Array, finding: _Finding) -> int:
@@ -262,13 +264,13 @@ def _locate(case: _Case, move: Array, finding: _Finding) -> int:
     return int(inside[0])
 
 
-def _report(block: Block, verdict: str, found: list[_Finding], looked: list[_Finding] | None = None) -> BlockReport:
+def _report(block: Block, verdict: str, findings: list[_Finding]) -> BlockReport:
     """The report of a block: its worst finding, its worst entry and the factor between the sides."""
-    every = found + (looked or [])
-    entries = [f for f in every if f.place is not None]
-    if not every:
+    if not findings:
         return BlockReport(block.name, block.value.shape, OK, 0.0, 0.0, 0.0, 0.0)
-    worst = max((f for f in every if f.verdict == verdict), key=lambda f: f.relative_error)
+    telling = [f for f in findings if f.verdict == verdict]
+    worst = max(telling, key=lambda f: f.relative_error)
+    entries = [f for f in findings if f.place is not None]
     return BlockReport(
         block.name,
         block.value.shape,
@@ -277,7 +279,7 @@ def _report(block: Block, verdict: str, found: list[_Finding], looked: list[_Fin
         worst.analytic,
         worst.slope.value,
         worst.slope.error,
-        _worst_entry(block, entries),
+        _worst_entry(block, [f for f in telling if f in entries] or entries),
         _factor(entries) if verdict == WRONG else None,
     )
 
@@ -301,7 +303,7 @@ def _factor(entries: list[_Finding]) -> float | None:
         return None
     factor = float(analytic @ numeric / (numeric @ numeric))
     off = abs(analytic - factor * numeric)
-    fits = np.all(off <= 1e-5 * abs(analytic).max() + abs(factor) * error)
+    fits = abs(factor - 1) > 1e-5 and np.all(off <= 1e-5 * abs(analytic) + abs(factor) * error)
     return factor if fits else None
 
 

@@ -104,7 +104,8 @@ def _rows(block: BlockReport, width: int) -> Iterator[str]:
             f"numeric {block.worst.numeric:.6g}, error {block.worst.relative_error:.1e}"
         )
     if block.factor is not None:
-        notes.append(f"analytic = {_plain(block.factor)} * numeric")
+        times = f"= {_plain(block.factor)} * numeric" if block.factor else "is zero"
+        notes.append(f"analytic {times} in all entries looked at")
     for note in notes:
         yield from textwrap.wrap(note, 79, initial_indent=" " * 4, subsequent_indent=" " * 8)
 

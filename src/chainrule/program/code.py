@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache
+from itertools import pairwise
+from string import Formatter
 
 from chainrule.expr import (
     Node,
@@ -16,16 +17,16 @@ from chainrule.expr import (
     hadamard_op,
     is_atom,
     matmul_op,
-    ones_op,
     scale_op,
     toposort_to_names,
     transpose_op,
 )
-from chainrule.functions import FUNCTIONS, function_of
-from chainrule.primitives import power, reciprocal
+from chainrule.functions import FUNCTIONS, function_of, is_function
+from chainrule.primitives import reciprocal
 from chainrule.program.lower import column_sums_op, repeat_op, row_sums_op, total_op
+from chainrule.shapes import Shape
 
-SUM, PRODUCT, UNARY, POWER, ATOM = 1, 2, 3, 4, 5  # how tightly source text binds
+LOOSE, SUM, PRODUCT, UNARY, POWER, ATOM = range(6)  # how tightly source text binds
 
 
 @dataclass(frozen=True)
@@ -40,8 +41,8 @@ class Language:
     row_sums: str
     column_sums: str
     total: str
-    full: str  # {0} is the value, {rows} and {columns} the sizes
-    power: str
+    full: str  # {0} is a number, a row or a column, {rows} and {columns} the sizes of the matrix it fills
+    constants: Mapping[str, str]  # what is not a finite number
     comment: str = "# "
 
     @property
@@ -60,20 +61,25 @@ NUMPY = Language(
     column_sums="{0}.sum(axis=0, keepdims=True)",
     total="{0}.sum()",
     full="np.full(({rows}, {columns}), {0})",
-    power="{0}**{1}",
+    constants={"inf": "np.inf", "-inf": "-np.inf", "nan": "np.nan"},
 )
 LANGUAGES: dict[str, Language] = {"numpy": NUMPY}
 
 
 @dataclass(frozen=True, slots=True)
 class Code:
-    """A piece of source and how tightly its outermost operation binds."""
+    """A piece of source, how tightly its outermost operation binds, and the shape of the array that it gives.
+
+    Broadcasting lets a matrix of equal rows be given by one of them; where all must be there, `_whole` fills them in.
+    """
 
     text: str
     binds: int
+    shape: Shape
 
 
 Memo = Mapping[Node, Code]
+Writer = Callable[[Node, Memo, Language], Code]
 
 
 def code(root: Node, language: Language = NUMPY, names: Mapping[str, str] | None = None) -> str:
@@ -82,69 +88,99 @@ def code(root: Node, language: Language = NUMPY, names: Mapping[str, str] | None
     memo: dict[Node, Code] = {}
     for node in toposort_to_names(root):
         if is_atom(node):
-            memo[node] = Code(names.get(str(node.name), str(node.name)), ATOM)
+            memo[node] = Code(names.get(str(node.name), str(node.name)), ATOM, node.shape)
         else:
-            memo[node] = _write(node, memo, language)
-    return _filled(root, language) if root.op is full_op else memo[root].text
+            memo[node] = _WRITERS.get(node.op, _function)(node, memo, language)
+    return memo[root].text if root.shape == (1, 1) else _whole(root, memo, language).text
 
 
-def number(value: float | Fraction) -> str:
+def number(value: float | Fraction, to: Language = NUMPY) -> str:
     """A number as the shortest source that gives it back."""
-    return str(int(value)) if value == int(value) and abs(value) < 2**53 else repr(float(value))
+    written = _decimal(value, to)
+    return written if written == "-0.0" else written.removesuffix(".0")
 
 
-def _at(node: Node, memo: Memo, level: int) -> str:
-    piece = memo[node]
+def _decimal(value: float | Fraction, to: Language) -> str:
+    written = repr(float(value))
+    return to.constants.get(written, written)
+
+
+# ---- operands
+
+
+def _at(piece: Code, level: int) -> str:
     return f"({piece.text})" if piece.binds < level else piece.text
 
 
-def _write(node: Node, memo: Memo, to: Language) -> Code:
-    writer = _WRITERS.get(node.op)
-    return writer(node, memo, to) if writer else _function(node, memo, to)
+def _whole(node: Node, memo: Memo, to: Language) -> Code:
+    """An operand of which every row and column must be there; one of 1 x 1 may be a mere number."""
+    piece = memo[node]
+    if piece.shape == node.shape != (1, 1):
+        return piece
+    text = piece.text
+    if piece.shape == (1, 1):  # an array of whole numbers would have no negative powers
+        text = _decimal(node.value, to) if node.op is full_op else f"1.0 * {_at(piece, UNARY)}"
+    return Code(to.full.format(text, rows=node.shape[0], columns=node.shape[1]), ATOM, node.shape)
+
+
+def _broadcast(shape: Shape, pieces: list[Code]) -> Shape:
+    """The shape of the array that comes of these operands, of a matrix of this shape."""
+    rows, columns = (size if any(p.shape[i] == size for p in pieces) else 1 for i, size in enumerate(shape))
+    return rows, columns
+
+
+def _core(node: Node) -> Node:
+    """What is repeated, or the matrix itself: broadcasting needs no word."""
+    return node.args[0] if node.op is repeat_op else node
+
+
+# ---- writers
 
 
 def _full(node: Node, memo: Memo, to: Language) -> Code:
-    return Code(number(node.value), ATOM if node.value >= 0 else UNARY)
+    text = number(node.value, to)
+    return Code(text, UNARY if text.startswith("-") else ATOM, (1, 1))
 
 
-def _filled(node: Node, to: Language) -> str:
-    return to.full.format(number(node.value), rows=node.shape[0], columns=node.shape[1])
+def _repeat(node: Node, memo: Memo, to: Language) -> Code:
+    return memo[node.args[0]]
 
 
 def _add(node: Node, memo: Memo, to: Language) -> Code:
     a, b = node.args
-    left = _at(a, memo, SUM)
-    if b.op is scale_op and b.value[0] < 0:
-        taken = _coefficient(b, memo, to, -b.value[0])
-        return Code(f"{left} - {taken.text if taken.binds > SUM else f'({taken.text})'}", SUM)
-    if b.op is full_op and b.value < 0:
-        return Code(f"{left} - {number(-b.value)}", SUM)
-    return Code(f"{left} + {_at(b, memo, PRODUCT)}", SUM)
+    taken, sign = _core(b), "-"
+    if taken.op is scale_op and taken.value[0] < 0:
+        right = _coefficient(taken, memo, to, -taken.value[0])
+    elif taken.op is full_op and taken.value < 0:
+        right = Code(number(-taken.value, to), ATOM, (1, 1))
+    else:
+        right, sign = memo[b], "+"
+    return Code(f"{_at(memo[a], SUM)} {sign} {_at(right, PRODUCT)}", SUM, _broadcast(node.shape, [memo[a], memo[b]]))
 
 
 def _hadamard(node: Node, memo: Memo, to: Language) -> Code:
     a, b = node.args
-    if b.op is reciprocal.op:
-        return Code(to.divide.format(_factor(a, memo, to, b), _at(b.args[0], memo, UNARY)), PRODUCT)
-    right = _factor(b, memo, to, a) if not memo[b].binds == PRODUCT else f"({memo[b].text})"
-    return Code(to.hadamard.format(_factor(a, memo, to, b), right), PRODUCT)
+    shape = _broadcast(node.shape, [memo[a], memo[b]])
+    left = _factor(a, memo, to, b, PRODUCT)
+    if _core(b).op is reciprocal.op:
+        return Code(to.divide.format(left, _at(memo[_core(b).args[0]], UNARY)), PRODUCT, shape)
+    return Code(to.hadamard.format(left, _factor(b, memo, to, a, UNARY)), PRODUCT, shape)
 
 
-def _factor(node: Node, memo: Memo, to: Language, other: Node) -> str:
-    """A factor; True and False are cheaper than 1.0 and 0.0 beside numbers."""
-    if not is_atom(node) and node.op.name in FUNCTIONS and to is NUMPY:
+def _factor(node: Node, memo: Memo, to: Language, other: Node, level: int) -> str:
+    """A factor; True and False are cheaper than 1.0 and 0.0 beside an array of numbers."""
+    if is_function(node) and to is NUMPY and memo[other].shape != (1, 1):
         boolean = function_of(node).boolean
-        if boolean and not (other.op.name in FUNCTIONS and function_of(other).boolean):
-            return boolean.format(_at(node.args[0], memo, SUM))
-    level = UNARY if node.op is matmul_op or node.op is scale_op else PRODUCT
-    return _at(node, memo, level if node.op is not reciprocal.op else UNARY)
+        if boolean and not (is_function(other) and function_of(other).boolean):
+            return boolean.format(memo[node.args[0]].text)
+    easily_misread = node.op in (matmul_op, scale_op, reciprocal.op)
+    return _at(memo[node], UNARY if easily_misread else level)
 
 
 def _matmul(node: Node, memo: Memo, to: Language) -> Code:
-    a, b = (_filled(x, to) if x.op is full_op else _at(x, memo, UNARY) for x in node.args)
-    if node.args[0].op is matmul_op:
-        a = memo[node.args[0]].text
-    return Code(to.matmul.format(a, b), PRODUCT)
+    left, right = (_whole(a, memo, to) for a in node.args)
+    chained = PRODUCT if node.args[0].op is matmul_op else UNARY
+    return Code(to.matmul.format(_at(left, chained), _at(right, UNARY)), PRODUCT, node.shape)
 
 
 def _scale(node: Node, memo: Memo, to: Language) -> Code:
@@ -153,75 +189,94 @@ def _scale(node: Node, memo: Memo, to: Language) -> Code:
 
 def _coefficient(node: Node, memo: Memo, to: Language, k: Fraction) -> Code:
     """k s1 A / (s2 ...): what multiplies in front, what divides behind."""
-    above = [_at(s, memo, UNARY) for s, e in zip(node.args[1:], node.value[1], strict=True) for _ in range(e)]
-    below = [_at(s, memo, UNARY) for s, e in zip(node.args[1:], node.value[1], strict=True) for _ in range(-e)]
+    powers = list(zip(node.args[1:], node.value[1], strict=True))
+    above = [_at(memo[s], UNARY) for s, e in powers for _ in range(e)]
+    below = [_at(memo[s], UNARY) for s, e in powers for _ in range(-e)]
     size, inner = abs(k), node.args[0]
-    if size.numerator == 1 and size.denominator != 1 and float(size) * size.denominator == 1 and size.denominator < 10:
+    if size.numerator == 1 and 1 < size.denominator < 10:
         below.insert(0, str(size.denominator))
     elif size != 1:
-        above.insert(0, number(size))
-    if not (inner.op is full_op and inner.value == 1 and above):
-        above.append(_at(inner, memo, UNARY if inner.op is matmul_op or above else PRODUCT))
+        above.insert(0, number(size, to))
+    level = UNARY if inner.op is matmul_op else PRODUCT
+    binds = PRODUCT if above or below else max(memo[inner].binds, level)
+    if not (above and inner.op is full_op and inner.value == 1):
+        above.append(_at(memo[inner], level))
     text = " * ".join(above)
     if below:
         text = f"{text} / {below[0] if len(below) == 1 else '(' + ' * '.join(below) + ')'}"
-    binds = PRODUCT if len(above) > 1 or below else ATOM
-    return Code(f"-{text}", UNARY if binds == ATOM else SUM) if k < 0 else Code(text, binds)
+    if k < 0:
+        text, binds = f"-{text}", UNARY if binds > PRODUCT else SUM
+    return Code(text, binds, memo[inner].shape)
 
 
-def _word(template: str) -> Callable[[Node, Memo, Language], Code]:
-    def write(node: Node, memo: Memo, to: Language) -> Code:
-        return _applied(getattr(to, template), node.args, memo)
-
-    return write
-
-
-def _applied(words: str, args: tuple[Node, ...], memo: Memo, **parameters: str) -> Code:
-    """A template filled in; an operand that stands alone between brackets and commas needs no brackets of its own."""
-    texts = [_at(a, memo, SUM if _encloses(words, i) else ATOM) for i, a in enumerate(args)]
-    return Code(words.format(*texts, **parameters), ATOM if _is_one_call(words) else PRODUCT)
+def _transpose(node: Node, memo: Memo, to: Language) -> Code:
+    piece = memo[node.args[0]]
+    if piece.shape == (1, 1):
+        return piece  # a number, whatever it fills
+    return Code(to.transpose.format(_at(piece, ATOM)), ATOM, piece.shape[::-1])
 
 
-@cache
-def _encloses(words: str, operand: int) -> bool:
-    places = re.findall(rf"(.)?\{{{operand}\}}(.)?", words)
-    return all(before in ("(", " ") and after in (")", ",") for before, after in places) and "/ {" not in words
+def _row_sums(node: Node, memo: Memo, to: Language) -> Code:
+    return Code(to.row_sums.format(_at(_whole(node.args[0], memo, to), ATOM)), ATOM, node.shape)
 
 
-@cache
-def _is_one_call(words: str) -> bool:
-    """True for f(...) and {0}.f(...): brackets that close at the very end, or a method of the operand."""
-    depth = 0
-    for i, c in enumerate(words):
-        depth += (c in "([") - (c in ")]")
-        if not depth and c in " */":
-            return False
-        if not depth and c in ")]" and i + 1 < len(words) and words[i + 1] not in ".[":
-            return False
-    return True
+def _column_sums(node: Node, memo: Memo, to: Language) -> Code:
+    return Code(to.column_sums.format(_at(_whole(node.args[0], memo, to), ATOM)), ATOM, node.shape)
 
 
-def _repeat(node: Node, memo: Memo, to: Language) -> Code:
-    return memo[node.args[0]]  # broadcasting does it
+def _total(node: Node, memo: Memo, to: Language) -> Code:
+    return Code(to.total.format(_at(_whole(node.args[0], memo, to), ATOM)), ATOM, node.shape)
 
 
 def _function(node: Node, memo: Memo, to: Language) -> Code:
-    if node.op is power.op:
-        return Code(to.power.format(_at(node.args[0], memo, ATOM), number(node.value[0])), POWER)
-    parameters = {f"p{i}": number(p) for i, p in enumerate(node.value)}
-    return _applied(function_of(node).code[to.name], node.args, memo, **parameters)
+    """A function's own template, filled in."""
+    function = function_of(node)
+    if function.axis is None:
+        pieces = [memo[a] for a in node.args]
+        shape = _broadcast(node.shape, pieces)
+    else:
+        pieces, shape = [_whole(a, memo, to) for a in node.args], node.shape
+    template = function.code[to.name]
+    enclosed = _enclosed_operands(template)
+    texts = [_at(piece, LOOSE if str(i) in enclosed else ATOM) for i, piece in enumerate(pieces)]
+    parameters = {f"p{i}": number(p, to) for i, p in enumerate(node.value)}
+    return Code(template.format(*texts, **parameters), _tightness(template), shape)
 
 
-_WRITERS: dict[Op, Callable[[Node, Memo, Language], Code]] = {
+@cache
+def _enclosed_operands(template: str) -> frozenset[str]:
+    """The operands that stand alone between a call's brackets and commas, wherever they stand."""
+    parts = [*Formatter().parse(template), ("", None, None, None)]
+    alone: dict[str, bool] = {}
+    for (before, field, _, _), (after, *_) in pairwise(parts):
+        if field is not None:
+            alone[field] = alone.get(field, True) and before.endswith(("(", ", ")) and after.startswith((")", ","))
+    return frozenset(field for field, enclosed in alone.items() if enclosed)
+
+
+@cache
+def _tightness(template: str) -> int:
+    """How tightly a filled template binds: what stands outside all brackets decides."""
+    depth, outside = 0, ""
+    for c in template:
+        depth -= c in ")]}"
+        outside += "" if depth else c
+        depth += c in "([{"
+    for level, operators in ((ATOM, ""), (POWER, "*"), (PRODUCT, "*/ ")):
+        if all(c.isalnum() or c in f"_.,()[]{{}}{operators}" for c in outside):
+            return level
+    return LOOSE
+
+
+_WRITERS: dict[Op, Writer] = {
     full_op: _full,
-    ones_op: lambda node, memo, to: Code(to.full.format("1", rows=node.shape[0], columns=1), ATOM),
+    repeat_op: _repeat,
     add_op: _add,
     hadamard_op: _hadamard,
     matmul_op: _matmul,
     scale_op: _scale,
-    transpose_op: _word("transpose"),
-    row_sums_op: _word("row_sums"),
-    column_sums_op: _word("column_sums"),
-    total_op: _word("total"),
-    repeat_op: _repeat,
+    transpose_op: _transpose,
+    row_sums_op: _row_sums,
+    column_sums_op: _column_sums,
+    total_op: _total,
 }

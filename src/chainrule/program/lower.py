@@ -6,9 +6,13 @@ its own in the language is written out; what is used twice gets a name.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import count
+
+import numpy as np
 
 from chainrule.derive import Equation
 from chainrule.expr import (
@@ -21,18 +25,19 @@ from chainrule.expr import (
     full_op,
     hadamard_op,
     is_atom,
+    is_coefficient,
     matmul_op,
     ones_op,
+    rebuild,
     scale,
     scale_op,
+    size,
     toposort_to_names,
     transpose_op,
 )
 from chainrule.functions import expand, function_of, is_function
-from chainrule.primitives import reciprocal
 from chainrule.rewrite import Rewriter, Rule, on
-from chainrule.rules import is_ones_column, is_ones_row
-from chainrule.shapes import Shape
+from chainrule.shapes import Shape, Size
 
 
 def _not_differentiated(G: Node, Y: Node, i: int) -> Node:
@@ -42,7 +47,7 @@ def _not_differentiated(G: Node, Y: Node, i: int) -> Node:
 row_sums_op = Op("row_sums", lambda a: (a[0], 1), _not_differentiated)
 column_sums_op = Op("column_sums", lambda a: (1, a[1]), _not_differentiated)
 total_op = Op("total", lambda a: (1, 1), _not_differentiated)
-repeat_op = Op("repeat", lambda a: a, _not_differentiated)  # broadcasting: the shape is stated
+repeat_op = Op("repeat", lambda a, like: like, _not_differentiated)  # broadcasting
 LOWERED = (row_sums_op, column_sums_op, total_op, repeat_op)
 
 
@@ -56,38 +61,56 @@ class Statement:
     shape: Shape
 
 
+def row_sums(a: Node) -> Node:
+    """A 1, a column."""
+    return apply(row_sums_op, a, value=())
+
+
+def column_sums(a: Node) -> Node:
+    """1' A, a row."""
+    return apply(column_sums_op, a, value=())
+
+
+def total(a: Node) -> Node:
+    """1' A 1, a number."""
+    return apply(total_op, a, value=())
+
+
 def repeat(a: Node, shape: Shape) -> Node:
     """A row, a column or a number, repeated to a shape."""
-    return a if a.shape == shape else apply(repeat_op, a, shape=shape)
+    return a if a.shape == shape else apply(repeat_op, a, full(1, shape), value=())
 
 
 # ---- rules
 
 
-@on(matmul_op)
-def sums_of_sums_are_totals(node: Node) -> Node | None:
-    """1' M 1 is the sum of all entries."""
-    a, b = node.args
-    if is_ones_column(b) and a.op in (matmul_op, column_sums_op):
-        if a.op is column_sums_op:
-            return apply(total_op, a.args[0])
-        if is_ones_row(a.args[0]):
-            return apply(total_op, a.args[1])
-    return None
+@on(ones_op)
+def ones_are_filled(node: Node) -> Node | None:
+    """1 is the matrix filled with 1."""
+    return full(1, node.shape)
+
+
+@on(transpose_op)
+def transposes_of_what_repeats(node: Node) -> Node | None:
+    """k' = k, (1 r)' = r' 1', A'' = A."""
+    a = node.args[0]
+    if a.shape == (1, 1):
+        return a
+    if a.op is full_op:
+        return full(a.value, node.shape)
+    if a.op is repeat_op:
+        return repeat(a.args[0].T, node.shape)
+    return a.args[0] if a.op is transpose_op else None
 
 
 @on(matmul_op)
-def products_with_ones(node: Node) -> Node | None:
-    """1 r repeats a row, c 1' a column; 1' A sums columns, A 1 sums rows."""
+def products_with_constants(node: Node) -> Node | None:
+    """J A = k 1 (1' A) and A J = k (A 1) 1', J full of k: so 1 r repeats a row, 1' A sums columns, A 1 sums rows."""
     a, b = node.args
-    if is_ones_column(a):
-        return repeat(b, node.shape)
-    if is_ones_row(b):
-        return repeat(a, node.shape)
-    if is_ones_row(a):
-        return apply(column_sums_op, b)
-    if is_ones_column(b):
-        return apply(row_sums_op, a)
+    if _is_constant(a):
+        return scale(repeat(column_sums(b), node.shape), a.value)
+    if _is_constant(b):
+        return scale(repeat(row_sums(a), node.shape), b.value)
     return None
 
 
@@ -95,35 +118,83 @@ def products_with_ones(node: Node) -> Node | None:
 def products_with_numbers(node: Node) -> Node | None:
     """A product with a 1 x 1 matrix multiplies every entry."""
     a, b = node.args
-    if a.shape == (1, 1) and a.op is not full_op:
+    if a.shape == (1, 1):
         return repeat(a, node.shape) * b
-    if b.shape == (1, 1) and b.op is not full_op:
+    if b.shape == (1, 1):
         return a * repeat(b, node.shape)
     return None
 
 
-@on(ones_op, transpose_op)
-def ones_fill(node: Node) -> Node | None:
-    """A vector of ones by itself is a matrix filled with 1."""
-    if node.op is ones_op:
-        return None  # a product may still read it
-    return node.args[0].args[0] if node.args[0].op is transpose_op else None
+@on(row_sums_op, column_sums_op)
+def sums_of_what_repeats(node: Node) -> Node | None:
+    """The sum of one line is that line, of m equal lines m times one; a sum of sums is a total."""
+    a, axis = node.args[0], 1 if node.op is row_sums_op else 0
+    m = a.shape[axis]
+    if m == 1:
+        return a
+    if _is_constant(a):
+        return _times(full(a.value, node.shape), m)
+    if a.op is repeat_op and a.args[0].shape[axis] == 1:
+        return _times(repeat(a.args[0], node.shape), m)
+    if a.op is repeat_op:
+        return repeat(apply(node.op, a.args[0], value=()), node.shape)
+    return total(a.args[0]) if a.op in (row_sums_op, column_sums_op) else None
 
 
-@on(hadamard_op, add_op)
-def repeated_factors_meet(node: Node) -> Node | None:
-    """Vectors repeated alike are combined before they are repeated."""
-    a, b = node.args
-    if a.op is repeat_op and b.op is repeat_op and a.args[0].shape == b.args[0].shape:
-        return repeat(apply(node.op, a.args[0], b.args[0]), node.shape)
-    return None
+@on(total_op)
+def totals_of_what_repeats(node: Node) -> Node | None:
+    """1' M 1 = 1' (M 1), where M repeats itself."""
+    a = node.args[0]
+    return column_sums(row_sums(a)) if a.op in (full_op, repeat_op) else None
 
 
 @on(repeat_op)
-def quotients_are_repeated_whole(node: Node) -> Node | None:
-    """1/r repeated is 1 over r repeated, so that a division is read as one."""
+def repeats_of_what_repeats(node: Node) -> Node | None:
+    """A number repeated fills the matrix; 1 (1 r) = 1 r."""
     a = node.args[0]
-    return apply(reciprocal.op, repeat(a.args[0], node.shape), value=()) if a.op is reciprocal.op else None
+    if a.op is full_op:
+        return full(a.value, node.shape)
+    return repeat(a.args[0], node.shape) if a.op is repeat_op else None
+
+
+def repeats_come_last(node: Node) -> Node | None:
+    """f(1 a, 1 b) = 1 f(a, b), entry by entry: what is repeated is computed before."""
+    if not _is_elementwise(node):
+        return None
+    args = node.args[:1] if node.op is scale_op else node.args
+    shapes = {a.args[0].shape for a in args if a.op is repeat_op}
+    if len(shapes) != 1 or any(a.op not in (repeat_op, full_op) for a in args):
+        return None
+    shape = shapes.pop()
+    short = tuple(full(a.value, shape) if a.op is full_op else a.args[0] for a in args)
+    return repeat(rebuild(node, (*short, *node.args[len(args) :])), node.shape)
+
+
+def numbers_are_computed(node: Node) -> Node | None:
+    """f(k) of numbers is a number."""
+    if not _is_elementwise(node) or any(a.op is not full_op for a in node.args):
+        return None
+    values = [np.float64(a.value) for a in node.args]
+    with np.errstate(all="ignore"):
+        if node.op is add_op or node.op is hadamard_op:
+            return full(values[0] + values[1] if node.op is add_op else values[0] * values[1], node.shape)
+        kernel = function_of(node).kernel
+        return full(float(kernel(*values, *node.value)), node.shape) if kernel else None
+
+
+def _times(a: Node, m: Size) -> Node:
+    n = size(m)
+    return scale(a, n) if isinstance(n, int) else scale(a, 1, (n, 1))
+
+
+def _is_constant(node: Node) -> bool:
+    return node.op is full_op and math.isfinite(node.value)
+
+
+def _is_elementwise(node: Node) -> bool:
+    if is_function(node):
+        return function_of(node).axis is None
+    return node.op in (add_op, hadamard_op, scale_op)
 
 
 def functions_are_written_out(words: Collection[str]) -> Rule:
@@ -139,13 +210,39 @@ def functions_are_written_out(words: Collection[str]) -> Rule:
 
 
 RULES: tuple[Rule, ...] = (
-    sums_of_sums_are_totals,
-    products_with_ones,
+    ones_are_filled,
+    transposes_of_what_repeats,
+    products_with_constants,
     products_with_numbers,
-    ones_fill,
-    repeated_factors_meet,
-    quotients_are_repeated_whole,
+    sums_of_what_repeats,
+    totals_of_what_repeats,
+    repeats_of_what_repeats,
+    repeats_come_last,
+    numbers_are_computed,
 )
+
+
+@on(row_sums_op, column_sums_op)
+def a_sum_of_all_is_a_total(node: Node) -> Node | None:
+    """1' c and r 1 are the sum of all entries."""
+    return total(node.args[0]) if node.shape == (1, 1) else None
+
+
+@on(matmul_op)
+def a_product_with_sums_is_a_total(node: Node) -> Node | None:
+    """r (M 1) = (r M) 1 and (1' M) c = 1' (M c) are the sum of all entries; so is r c = 1' (r' o c)."""
+    a, b = node.args
+    if node.shape != (1, 1):
+        return None
+    if b.op is row_sums_op:
+        return total(a @ b.args[0])
+    if a.op is column_sums_op:
+        return total(a.args[0] @ b)
+    return total(a * b.T if b.op is transpose_op else a.T * b)
+
+
+NUMBERS: tuple[Rule, ...] = (a_sum_of_all_is_a_total, a_product_with_sums_is_a_total)
+"""Of the loss and what leads to it: a 1 x 1 value is a number there; in a derivative it is a matrix."""
 
 
 # ---- programs
@@ -157,15 +254,14 @@ def lower(equations: Iterable[Equation], words: Collection[str], *, whole: bool 
     `words` are the functions that the language has. Forward and loss are one part, backward and update one each, so
     that each part runs by itself on the named values of the others; with `whole` there is one part, which shares all.
     """
-    rewriter = Rewriter((functions_are_written_out(words), *RULES))
+    rules = (functions_are_written_out(words), *RULES)
+    matrices = Rewriter(rules)
+    numbers = Rewriter((*rules, *NUMBERS))
     equations = list(equations)
-    taken = {e.name for e in equations} | {
-        str(n.name) for e in equations for n in toposort_to_names(e.expression) if is_atom(n)
-    }
-    fresh = (name for i in range(1, 1_000_000) if (name := f"t{i}") not in taken)
+    fresh = _fresh_names(equations)
     out: list[Statement] = []
     for part in [equations] if whole else _parts(equations):
-        lowered = [(e, _root(e, rewriter(e.expression))) for e in part]
+        lowered = [(e, (numbers if e.phase in ("forward", "loss") else matrices)(e.expression)) for e in part]
         out.extend(_with_shared_names(lowered, fresh))
     return tuple(out)
 
@@ -177,65 +273,48 @@ def _parts(equations: Sequence[Equation]) -> list[list[Equation]]:
     return list(groups.values())
 
 
-def _root(e: Equation, node: Node) -> Node:
-    """The loss is a number, so a last sum that leaves 1 x 1 is a total; a vector of ones stands for itself."""
-    if e.phase in ("forward", "loss") and node.shape == (1, 1):
-        if node.op is scale_op:
-            number, exponents = node.value
-            return scale(_root(e, node.args[0]), number, *zip(node.args[1:], exponents, strict=True))
-        if node.op in (row_sums_op, column_sums_op):
-            return apply(total_op, node.args[0])
-        if node.op is add_op:
-            return apply(add_op, *(_root(e, a) for a in node.args))
-    if node.op is ones_op or is_ones_row(node):
-        return full(1, node.shape)
-    return node
+def _fresh_names(equations: Sequence[Equation]) -> Iterator[str]:
+    """t1, t2, ..., but for the names of the equations, their matrices and their sizes."""
+    nodes = list(toposort_to_names(*(e.expression for e in equations)))
+    taken = {e.name for e in equations} | {n.name for n in nodes} | {s for n in nodes for s in n.shape}
+    return (name for i in count(1) if (name := f"t{i}") not in taken)
 
 
-def _with_shared_names(lowered: list[tuple[Equation, Node]], fresh: Iterable[str]) -> list[Statement]:
-    uses = Counter(a for node in _all_nodes(lowered) for a in node.args)
-    uses.update(root for _, root in lowered)
-    names = iter(fresh)
+def _with_shared_names(lowered: list[tuple[Equation, Node]], fresh: Iterator[str]) -> list[Statement]:
+    uses = _uses([root for _, root in lowered])
     renamed: dict[Node, Node] = {}
     out: list[Statement] = []
     for e, root in lowered:
         for node in toposort_to_names(root):
             if node in renamed:
                 continue
-            if is_atom(node):
-                renamed[node] = node
-                continue
-            new = _rebuilt(node, renamed)
-            if node is not root and uses[node] > 1 and _is_work(node):
-                name = next(names)
+            new = node if is_atom(node) else rebuild(node, tuple(renamed[a] for a in node.args))
+            if node is not root and uses[node] > 1 and not _is_cheap(node):
+                name = next(fresh)
                 out.append(Statement(name, new, e.phase, node.shape))
                 new = define(name, new)
             renamed[node] = new
         body = renamed[root]
         out.append(Statement(e.name, body, e.phase, e.shape))
-        if not is_atom(root) and _is_work(root):
+        if not _is_cheap(root):
             renamed[root] = define(e.name, body)  # later statements read the name
     return out
 
 
-def _all_nodes(lowered: list[tuple[Equation, Node]]) -> list[Node]:
-    seen: dict[Node, None] = {}
-    for _, root in lowered:
-        seen.update(dict.fromkeys(toposort_to_names(root)))
-    return [n for n in seen if not is_atom(n)]
+def _uses(roots: Sequence[Node]) -> Counter[Node]:
+    """How often each node is written, if what is cheap is written again each time."""
+    uses = Counter(roots)
+    for node in reversed(list(toposort_to_names(*roots))):
+        if not is_atom(node):
+            for a in node.args:
+                uses[a] += uses[node] if _is_cheap(node) else 1
+    return uses
 
 
-def _rebuilt(node: Node, renamed: dict[Node, Node]) -> Node:
-    args = tuple(renamed[a] for a in node.args)
-    if node.op is scale_op:
-        number, exponents = node.value
-        return scale(args[0], number, *zip(args[1:], exponents, strict=True))
-    return apply(node.op, *args, shape=node.shape, value=node.value)
-
-
-def _is_work(node: Node) -> bool:
-    """True for what is worth computing once only."""
-    cheap = (ones_op, full_op, transpose_op, repeat_op)
-    return node.op not in cheap and not (node.op is scale_op and node.args[0].op in cheap)
-
-
+def _is_cheap(node: Node) -> bool:
+    """True for what is not worth a name: names, numbers, other views of a matrix, multiples of a named one."""
+    if is_atom(node) or node.op in (full_op, transpose_op, repeat_op):
+        return True
+    if node.op is scale_op and (is_atom(node.args[0]) or node.args[0].op is full_op):
+        return True
+    return node.shape == (1, 1) and is_coefficient(node)

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from chainrule.derive import Equation
-from chainrule.errors import UnknownNameError, nearest
-from chainrule.expr import Node, define_op, is_atom, toposort, toposort_to_names
+from chainrule.errors import DataError, UnknownNameError, nearest
+from chainrule.expr import Node, define, define_op, is_atom, toposort, toposort_to_names
 from chainrule.functions import function_of, is_function
 from chainrule.program.code import LANGUAGES, Language, code
 from chainrule.program.lower import Statement, lower
@@ -64,18 +64,28 @@ def source(expressions: Mapping[str, Node], *, language: str = "numpy") -> str:
     dW = (X.T @ ((t1 - Y) * (1 - t1 * t1))) / n
     """
     to = find_language(language)
-    inner = {n.value: n.args[0] for n in toposort(*expressions.values()) if n.op is define_op}
-    whole = inner | {name: e.args[0] if e.op is define_op and e.value == name else e for name, e in expressions.items()}
-    equations = [Equation(name, e, e.shape, "", "forward") for name, e in whole.items()]
+    inner = [n for n in toposort(*expressions.values()) if n.op is define_op]
+    outer = [e if e.op is define_op and e.value == name else define(name, e) for name, e in expressions.items()]
+    defined = dict.fromkeys((*inner, *outer))
+    _check_names(defined)
+    equations = [Equation(d.value, d.args[0], d.shape, "", "forward") for d in defined]
     return assignments(lower(equations, to.words), to)
+
+
+def _check_names(defined: Iterable[Node]) -> None:
+    """Refuse a name that would be read where it stands for something else."""
+    meaning: dict[str | None, Node] = {}
+    for d in defined:
+        for node in filter(is_atom, toposort_to_names(d.args[0])):
+            if meaning.setdefault(node.name, node) is not node:
+                raise DataError(f"{node.name!r} names two things: {meaning[node.name]!r} and {node!r}")
+        meaning[d.name] = d
 
 
 def assignments(statements: Iterable[Statement], to: Language, names: Mapping[str, str] | None = None) -> str:
     """One line for each statement; `names` renames targets and what reads them."""
     names = names or {}
-    return "\n".join(
-        f"{names.get(s.target, s.target)} = {code(s.expression, to, names)}" for s in statements
-    )
+    return "\n".join(f"{names.get(s.target, s.target)} = {code(s.expression, to, names)}" for s in statements)
 
 
 def program(listing: Listing, language: str, part: str) -> str:
@@ -94,14 +104,18 @@ _PHASES = {"forward": ("forward", "loss"), "backward": ("backward",), "update": 
 
 def in_place(listing: Listing, statements: Sequence[Statement]) -> dict[str, str]:
     """`W1_next` may be written as W1 itself where no later statement reads the old W1: proof of last use."""
+    old = _old_names(listing)
     names: dict[str, str] = {}
-    old = {f"{node.name}_next": str(node.name) for node in (*listing.parameters, *(s for s, _ in listing.states))}
-    for i, s in enumerate(statements):
-        if s.target in old:
-            later = {str(n.name) for t in statements[i + 1 :] for n in toposort_to_names(t.expression) if is_atom(n)}
-            if old[s.target] not in later:
-                names[s.target] = old[s.target]
+    read: set[str | None] = set()
+    for s in reversed(statements):
+        if s.target in old and old[s.target] not in read:
+            names[s.target] = old[s.target]
+        read |= {n.name for n in toposort_to_names(s.expression)}
     return names
+
+
+def _old_names(listing: Listing) -> dict[str, str]:
+    return {f"{node.name}_next": str(node.name) for node in (*listing.parameters, *(s for s, _ in listing.states))}
 
 
 def _bare(listing: Listing, statements: Sequence[Statement], to: Language) -> str:
@@ -110,15 +124,13 @@ def _bare(listing: Listing, statements: Sequence[Statement], to: Language) -> st
 
 def _update(listing: Listing, statements: Sequence[Statement], to: Language) -> str:
     names = in_place(listing, statements)
-    return "\n".join([assignments(statements, to, names), *_commits(statements, names)]).rstrip()
+    return "\n".join([assignments(statements, to, names), *_commits(listing, statements, names)])
 
 
-def _commits(statements: Sequence[Statement], names: Mapping[str, str]) -> list[str]:
-    return [
-        f"{s.target.removesuffix('_next')} = {s.target}"
-        for s in statements
-        if s.phase == "update" and s.target.endswith("_next") and s.target not in names
-    ]
+def _commits(listing: Listing, statements: Sequence[Statement], names: Mapping[str, str]) -> list[str]:
+    """The last assignments: what was still needed gives way to its next value."""
+    old = _old_names(listing)
+    return [f"{old[s.target]} = {s.target}" for s in statements if s.target in old and s.target not in names]
 
 
 def step_inputs(listing: Listing) -> list[str]:
@@ -133,6 +145,10 @@ def step_outputs(listing: Listing) -> list[str]:
 
 
 def _step(listing: Listing, statements: Sequence[Statement], to: Language) -> str:
+    return f"{_imports(statements, to)}\n\n\n{_function(listing, statements, to)}\n"
+
+
+def _function(listing: Listing, statements: Sequence[Statement], to: Language) -> str:
     hyper = [f"{name}={value!r}" for name, value in listing.hyper.items()]
     names = in_place(listing, statements)
     matrix, axis = listing.rows
@@ -143,10 +159,11 @@ def _step(listing: Listing, statements: Sequence[Statement], to: Language) -> st
             phase = s.phase
             lines.append(f"{to.comment}{phase}")
         lines.append(assignments([s], to, names))
-    lines += _commits(statements, names)
+    lines += _commits(listing, statements, names)
     lines.append(_wrapped("return ", step_outputs(listing), ""))
     head = _wrapped("def step(", [*step_inputs(listing), *hyper], "):")
-    return f"{_imports(statements, to)}\n\n\n{head}\n{textwrap.indent(chr(10).join(lines), '    ')}\n"
+    body = textwrap.indent("\n".join(lines), "    ")
+    return f"{head}\n{body}"
 
 
 def _wrapped(before: str, items: Sequence[str], after: str) -> str:
@@ -165,18 +182,16 @@ def _imports(statements: Sequence[Statement], to: Language) -> str:
 
 
 def _program(listing: Listing, statements: Sequence[Statement], to: Language) -> str:
-    step = _step(listing, statements, to).removeprefix(_imports(statements, to)).strip()
     sizes: dict[Size, str] = {"n": "200"}
     shapes = {n.name: ", ".join(sizes.get(s, str(s)) for s in n.shape) for n in _supplied(listing)}
     title = textwrap.fill(f'"""{listing.title}: derived, and trained here on made-up data."""', WIDTH)
-    lines = [title, "", _imports(statements, to), "", ""]
-    lines += [step, "", "", "rng = np.random.default_rng(0)"]
+    lines = [title, "", _imports(statements, to), "", "", _function(listing, statements, to), "", ""]
+    lines.append("rng = np.random.default_rng(0)")
     lines += [_made_up(n, shapes[n.name]) for n in listing.data]
-    for W in listing.parameters:
-        drawn = f"rng.standard_normal(({shapes[W.name]})) * np.sqrt(2 / {_fans(W)})"
-        lines.append(f"{W.name} = {drawn if 1 not in W.shape else f'np.zeros(({shapes[W.name]}))'}")
+    lines += [f"{W.name} = {_initial(W, shapes[W.name])}" for W in listing.parameters]
     lines += [
-        f"{s.name} = {f'np.full(({shapes[s.name]}), {v!r})' if s.shape != (1, 1) else repr(v)}" for s, v in listing.states
+        f"{s.name} = {f'np.full(({shapes[s.name]}), {v!r})' if s.shape != (1, 1) else repr(v)}"
+        for s, v in listing.states
     ]
     loop = ["for epoch in range(101):"]
     loop += [f"    {M.name} = (rng.random(({shapes[M.name]})) < {_keep(M)}) / {_keep(M)}" for M in listing.randoms]
@@ -192,12 +207,14 @@ def _supplied(listing: Listing) -> tuple[Node, ...]:
     return (*listing.data, *listing.randoms, *listing.parameters, *(s for s, _ in listing.states))
 
 
-def _fans(W: Node) -> str:
-    return f"({W.shape[0]} + {W.shape[1]})"
+def _initial(W: Node, shape: str) -> str:
+    if str(W.name).startswith("b"):
+        return f"np.zeros(({shape}))"
+    return f"rng.standard_normal(({shape})) * np.sqrt(2 / ({W.shape[0]} + {W.shape[1]}))"
 
 
 def _keep(M: Node) -> str:
-    return f"{M.value.distribution[1]:g}"
+    return f"{M.value.distribution[1]:.15g}"
 
 
 def _made_up(node: Node, shape: str) -> str:

@@ -31,8 +31,8 @@ from chainrule.shapes import Shape, Size
 
 Derivatives = Literal["delta", "partial"]
 LINE = 66.0  # letters in a line of an A4 article at 10 points, 345 points wide
-GAPS = 8.0  # letters for the sign = and the space before the shape
-INDENT = 2.0  # letters of one \quad
+GAPS = 6.5  # letters for the sign = and the space before the shape
+QUAD = 2.0  # letters of one \quad
 
 GREEK = frozenset({
     "alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta", "iota", "kappa", "lambda", "mu", "nu",
@@ -41,6 +41,8 @@ GREEK = frozenset({
 })  # fmt: skip
 WORDS = {"eps": r"\epsilon", "lam": r"\lambda", "lr": r"\eta", "learning_rate": r"\eta", "loss": "L"}
 UPRIGHT = frozenset({"exp", "log", "max", "min", "sin", "cos", "tanh"})  # commands that set their own letters
+UNSEEN = frozenset({"operatorname", "mathrm", "mathbf", "text", "frac", "left", "right", "biggl", "biggr", "hat", ","})
+SCRIPT = re.compile(r"[_^]\{([^{}]*)\}")
 A_DERIVATIVE = re.compile(r"d([A-Z]\d*|b\d+|(?:gamma|beta)\d+)")
 
 
@@ -50,24 +52,28 @@ A_DERIVATIVE = re.compile(r"d([A-Z]\d*|b\d+|(?:gamma|beta)\d+)")
 def name_latex(name: str) -> Written:
     r"""A Python identifier: W1 is W_{1}, m_W1 is m_{W_{1}}, gamma1 is \gamma_{1}, W1_next is W_{1}^{+}, loss is L.
 
-    `m_hat` wears its hat, `lr` is \eta, words are upright, and letters that are neither Latin nor Greek are text.
+    `m_hat` wears its hat, `beta1_t` is the t-th power or step and `beta1_t_next` the one after it, `lr` is \eta. Words
+    are upright, and letters that are neither Latin nor Greek are text.
     """
-    base, marks = name, []
-    while base not in WORDS and (mark := re.fullmatch(r"(.*[^_])_(next|hat)", base)):
-        base = mark[1]
-        marks.append(mark[2])
+    base, step, after = name, "", ""
+    if base not in WORDS and (match := re.fullmatch(r"(.*?[^_])(_t)?(_next)?", base)):
+        base, step, after = (part or "" for part in match.groups())
     stem, *below = [base] if base in WORDS or "" in base.split("_") else base.split("_")
     letter, digits = _stem(stem)
-    if "hat" in marks:
+    if "hat" in below:
+        below.remove("hat")
         letter = rf"\hat{{{letter}}}"
     subscripts = [*([digits] if digits else []), *(name_latex(part).text for part in below)]
     latex = letter + (f"_{{{','.join(subscripts)}}}" if subscripts else "")
-    raised = "next" in marks
-    return Written((Piece(latex + "^{+}" * raised, _measure(latex) + raised),), POSTFIX if raised else ATOM)
+    raised = ("t+1" if after else "t") if step else "+" if after else ""
+    width = _measure(latex) + len(raised)
+    return Written((Piece(f"{latex}^{{{raised}}}" if raised else latex, width),), POSTFIX if raised else ATOM)
 
 
 def _stem(word: str) -> tuple[str, str]:
     """The letter or word, and the digits after it."""
+    if word in WORDS or re.fullmatch("[0-9]+", word):
+        return WORDS.get(word, word), ""
     match = re.fullmatch(r"([^\W\d_]+)([0-9]*)", word)
     if not match:
         return _word(word), ""
@@ -106,7 +112,7 @@ def _name(name: str, derivatives: Derivatives, known: Collection[str]) -> Writte
         return Written((Piece(latex, _measure(latex)),), POSTFIX if layer[1] else ATOM)
     below = name_latex(of)
     latex = rf"\frac{{\partial L}}{{\partial {below.text}}}"
-    return Written((Piece(latex, 1.5 + _measure(below.text)),), POSTFIX, tall=True)
+    return Written((Piece(latex, 2 + _measure(below.text)),), POSTFIX, tall=True)
 
 
 # ---- the alphabet
@@ -138,15 +144,20 @@ def _form(function: Function, values: tuple[float, ...]) -> Form:
 
 
 def _measure(latex: str) -> float:
-    """About how many letters wide this is set, subscripts at their full size."""
+    """About how many letters wide this is set."""
+    scripts = re.findall(SCRIPT, latex)
+    if scripts:
+        return _measure(re.sub(SCRIPT, "", latex)) + 0.7 * sum(map(_measure, scripts))
     width = 0.0
     for command, sign in re.findall(r"\\([A-Za-z]+|.)|([^\s{}^_])", latex):
         if sign:
-            width += 2.4 if sign in "+-=>" else 0.6 if sign in ".,()[]|" else 1.3 if sign.isupper() else 1
+            width += 2.4 if sign in "+-=>" else 0.6 if sign in ".,()[]|" else 1.5 if sign.isupper() else 1
         elif command in UPRIGHT:
             width += len(command)
-        elif command not in ("operatorname", "mathrm", "text", "frac", "left", "right", "biggl", "biggr", "hat"):
-            width += 2.4 if command in ("odot", "oslash", "cdot") else 1.2
+        elif command in ("odot", "oslash", "cdot"):
+            width += 2.4
+        elif command not in UNSEEN:
+            width += 1.2
     return width
 
 
@@ -170,6 +181,7 @@ LATEX = Notation(
     enlarged=_enlarged,
     space=0.3,
     one=r"\mathbf{1}",
+    apart=r" \, ",
     transposed=r"{0}^{{\top}}",
     power="{0}^{{{1}}}",
     hadamard=r"\odot",
@@ -229,12 +241,12 @@ def equations_latex(equations: Iterable[Equation], *, derivatives: Derivatives =
 
     Phases are lines of the alignment, not `\intertext`, which web pages and notebooks do not know.
     """
-    return _aligned(list(equations), derivatives, r"\\")
+    return _aligned(list(equations), derivatives, "")
 
 
 def document(equations: Iterable[Equation], *, derivatives: Derivatives = "delta") -> str:
     """A complete LaTeX file with the equations; a page ends after none of its headings."""
-    body = _aligned(list(equations), derivatives, r"\\*")
+    body = _aligned(list(equations), derivatives, "*")
     start = [r"\documentclass[a4paper]{article}", r"\usepackage{amsmath}", r"\allowdisplaybreaks", r"\begin{document}"]
     return "\n".join([*start, body, r"\end{document}", ""])
 
@@ -249,11 +261,12 @@ def _aligned(equations: list[Equation], derivatives: Derivatives, after_heading:
     rows: list[str] = []
     for i, (e, name, shape) in enumerate(zip(equations, left, shapes, strict=True)):
         if i == 0 or e.phase != equations[i - 1].phase:
-            rows.append(rf"  &\textit{{{e.phase}}} {after_heading}")
+            rows.append(rf"  &\textit{{{e.phase}}} \\{after_heading}")
         first, *more = broken(compose(e.expression, to).pieces, width, width, _indent, to.space)
         rows.append(rf"  {name.text} &= {joined(first)} && {shape} \\")
-        rows += [rf"  &{_quads(line[0].level)} {{}}{joined(line)} \\" for line in more]
-    return "\n".join([r"\begin{align*}", *rows, r"\end{align*}"])
+        rows += [rf"  &{_quads(line[0])} {{}}{joined(line)} \\" for line in more]
+    body = "\n".join(rows).removesuffix(r" \\")
+    return f"\\begin{{align*}}\n{body}\n\\end{{align*}}"
 
 
 def _shape(shape: Shape) -> str:
@@ -264,9 +277,13 @@ def _size(size: Size) -> str:
     return str(size) if isinstance(size, int) else name_latex(size).text
 
 
-def _quads(level: int) -> str:
-    return r"\quad" * (1 + min(level, 4))
+def _quads(piece: Piece) -> str:
+    return r"\quad" * _depth(piece)
 
 
-def _indent(level: int) -> float:
-    return INDENT * (1 + min(level, 4))
+def _indent(piece: Piece) -> float:
+    return QUAD * _depth(piece)
+
+
+def _depth(piece: Piece) -> int:
+    return 1 + min(piece.level, 4)

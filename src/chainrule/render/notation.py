@@ -82,6 +82,7 @@ class Notation:
     enlarged: Callable[[str, float], str]  # a template for a tall operand of this width
     space: float  # the width of what is between two pieces
     one: str  # the column of ones
+    apart: str  # what stands between a number and a column of ones
     transposed: str  # "{0}'"
     power: str  # "{0}^{1}"
     hadamard: str  # the sign of the product, entry by entry
@@ -131,7 +132,7 @@ def fill(form: Form, operands: Mapping[str, Written], to: Notation) -> Written:
             continue
         operand = operands[field]
         if to.encloses(before):
-            operand = Written((Piece(operand.text, _width(operand, to)),), ATOM)
+            operand = _solid(operand, to)
         first, *rest = _deeper(operand).pieces
         done.append(_beside(last, first))
         done.extend(rest)
@@ -146,6 +147,11 @@ def _beside(a: Piece, b: Piece) -> Piece:
 
 def _width(written: Written, to: Notation) -> float:
     return sum(p.width for p in written.pieces) + to.space * (len(written.pieces) - 1)
+
+
+def _solid(written: Written, to: Notation) -> Written:
+    """In one piece, inside which no line ends."""
+    return replace(written, pieces=(Piece(written.text, _width(written, to)),))
 
 
 def _deeper(written: Written) -> Written:
@@ -208,10 +214,15 @@ def _transpose(node: Node, memo: Memo, to: Notation) -> Written:
     return fill(Form(to.transposed, POSTFIX), {"0": _operand(memo[a], to, ATOM)}, to)
 
 
+def _entries(node: Node, memo: Memo, to: Notation) -> Written:
+    """An operand of an operation on entries: there a column of ones is the number 1."""
+    return replace(to.number(1), constant=True) if is_ones(node) else memo[node]
+
+
 def _add(node: Node, memo: Memo, to: Notation) -> Written:
     a, b = node.args
-    left = memo[a] if a.op is add_op else _deeper(memo[a])
-    sign, right = "+", memo[b]
+    left = memo[a] if a.op is add_op else _deeper(_entries(a, memo, to))
+    sign, right = "+", _entries(b, memo, to)
     if b.op is full_op and b.value < 0:
         sign, right = "-", to.number(-b.value)
     elif b.op is scale_op and b.value[0] < 0:
@@ -221,15 +232,22 @@ def _add(node: Node, memo: Memo, to: Notation) -> Written:
 
 def _hadamard(node: Node, memo: Memo, to: Notation) -> Written:
     a, b = node.args
-    left, right = (_bracketed(memo[x], to) if x.op is full_op else _operand(memo[x], to, POSTFIX) for x in node.args)
+    left, right = (_beside_sign(x, memo, to) for x in node.args)
     if a.op is hadamard_op and memo[a].binds >= PRODUCT:
         left = memo[a]
-    quotient = b.op is reciprocal.op
-    if quotient and to.fraction and _stacks(memo[a], to) and _stacks(memo[b.args[0]], to):
-        return _stack(memo[a], memo[b.args[0]], to)
-    if quotient and memo[b].binds < POSTFIX:
-        return _infix(left, to.divided, _operand(memo[b.args[0]], to, ATOM), to, QUOTIENT)
+    if b.op is reciprocal.op:
+        below = _entries(b.args[0], memo, to)
+        if to.fraction and _stacks(memo[a], to) and _stacks(below, to):
+            return _stack(_entries(a, memo, to), below, to)
+        if memo[b].binds < POSTFIX:
+            return _infix(left, to.divided, _operand(below, to, ATOM), to, QUOTIENT)
     return _infix(left, to.hadamard, right, to, PRODUCT)
+
+
+def _beside_sign(node: Node, memo: Memo, to: Notation) -> Written:
+    """A factor of a product entry by entry; a number would join a coefficient in front of it."""
+    written = _entries(node, memo, to)
+    return _operand(written, to, ATOM + 1 if written.constant else POSTFIX)
 
 
 def _stacks(written: Written, to: Notation) -> bool:
@@ -256,23 +274,25 @@ def _matmul(node: Node, memo: Memo, to: Notation) -> Written:
 def _factor(node: Node, memo: Memo, to: Notation) -> Written:
     """A factor of a product; a constant matrix as (c 1 1'), because a number alone would not say its shape."""
     written = memo[node]
-    if node.op is full_op and node.shape == (1, 1):
+    inner = _untransposed(node)
+    if inner.op is full_op and node.shape == (1, 1):
         return _bracketed(written, to)
     if not written.constant or is_ones(node) or node.shape == (1, 1):
         return _operand(written, to, POSTFIX)
     column = glyph(to.one, to)
     row = fill(Form(to.transposed, POSTFIX), {"0": column}, to)
     matrix = [column] if node.shape[1] == 1 else [row] if node.shape[0] == 1 else [column, row]
-    if node.op is full_op and node.value == 1:
+    if inner.op is full_op and inner.value == 1:
         return _row(matrix, to, PRODUCT)
-    return _bracketed(_row([_operand(written, to, POSTFIX), *matrix], to, PRODUCT), to)
+    product = _row([_operand(written, to, POSTFIX), _row(matrix, to, PRODUCT)], to, PRODUCT, to.apart)
+    return _bracketed(product, to)
 
 
 def _scale(node: Node, memo: Memo, to: Notation, *, negate: bool = False) -> Written:
     """A coefficient and a matrix: 2 lr A, -A, (A B)/(2 n); of a constant matrix the one number, 2/n."""
     number, exponents = node.value
-    inner, body = node.args[0], memo[node.args[0]]
-    filled = is_ones(inner) or (inner.op is full_op and math.isfinite(inner.value))
+    inner, body = _untransposed(node.args[0]), memo[node.args[0]]
+    filled = inner.op is ones_op or (inner.op is full_op and math.isfinite(inner.value))
     if inner.op is full_op and filled:
         number *= fraction(inner.value)
     above, below = ratio(abs(number))
@@ -281,7 +301,8 @@ def _scale(node: Node, memo: Memo, to: Notation, *, negate: bool = False) -> Wri
     bottom = _coefficient(below, [_power(s, -e, to) for s, e in powers if e < 0], to)
     if body.constant or (body.binds < PRODUCT and inner.op is not hadamard_op):
         body = _bracketed(body, to)
-    whole = _fraction(top, bottom, None if filled else body, to)
+    between = to.apart if is_ones(_first_factor(inner)) else " "
+    whole = _fraction(top, bottom, None if filled else body, to, between)
     return _signed(replace(whole, binds=PRODUCT), to, negative=(number < 0) != negate)
 
 
@@ -300,27 +321,24 @@ def _coefficient(number: float, scalars: list[Written], to: Notation) -> Written
     return parts[0] if len(parts) == 1 else _row(parts, to, PRODUCT)
 
 
-def _fraction(top: Written | None, bottom: Written | None, body: Written | None, to: Notation) -> Written:
+def _fraction(top: Written | None, bottom: Written | None, body: Written | None, to: Notation, between: str) -> Written:
     """top/bottom times the body: the fraction in front of it, or the denominator behind it."""
+    if bottom and to.fraction:
+        top, bottom = _stack(top or to.number(1), bottom, to), None
+    top = top and _operand(top, to, PRODUCT)
+    whole = _row([top, body], to, PRODUCT, between) if top and body else body or top or to.number(1)
     if bottom and to.over:
-        above = _operand(body, to, POSTFIX) if body else top or to.number(1)
-        if body and top:
-            whole = _row([_operand(top, to, PRODUCT), body], to, PRODUCT)
-            above = _bracketed(whole, to) if body.binds < POSTFIX else whole
-        return _row([above, _operand(bottom, to, POSTFIX)], to, PRODUCT, to.over)
-    if bottom:
-        top = _stack(top or to.number(1), bottom, to)
-    if body and top:
-        return _row([_operand(top, to, PRODUCT), body], to, PRODUCT)
-    return body or top or to.number(1)
+        divided = _bracketed(whole, to) if body and body.binds < POSTFIX else whole
+        return _row([divided, _solid(_operand(bottom, to, POSTFIX), to)], to, PRODUCT, to.over)
+    return whole
 
 
 def _function(node: Node, memo: Memo, to: Notation) -> Written:
     written = to.function(function_of(node), node.value)
-    args = [memo[a] for a in node.args]
+    args = [_entries(a, memo, to) for a in node.args]
     if node.op is reciprocal.op and written.tall and not _stacks(args[0], to):
         return _infix(to.number(1), to.divided, _operand(args[0], to, ATOM), to, QUOTIENT)
-    operands = {str(i): _operand(a, to, written.operand) for i, a in enumerate(args)}
+    operands = {str(i): _deeper(_operand(a, to, written.operand)) for i, a in enumerate(args)}
     return fill(written, operands | {f"p{i}": to.number(p) for i, p in enumerate(node.value)}, to)
 
 
@@ -342,7 +360,17 @@ _WRITERS: dict[Op, Callable[[Node, Memo, Notation], Written]] = {
 
 def is_ones(node: Node) -> bool:
     """True for 1 and 1', a column or a row of ones."""
-    return node.op is ones_op or (node.op is transpose_op and node.args[0].op is ones_op)
+    return _untransposed(node).op is ones_op
+
+
+def _untransposed(node: Node) -> Node:
+    return node.args[0] if node.op is transpose_op else node
+
+
+def _first_factor(node: Node) -> Node:
+    while node.op is matmul_op:
+        node = node.args[0]
+    return node
 
 
 def _is_constant(node: Node, memo: Memo) -> bool:

@@ -8,12 +8,13 @@ from collections.abc import Iterable
 from chainrule.derive import Equation
 from chainrule.expr import Node, define_op
 from chainrule.functions import Function
-from chainrule.render.lines import Piece, broken, joined
+from chainrule.render.lines import Piece, broken, joined, price
 from chainrule.render.notation import ATOM, Form, Notation, Written, compose, form, number_text, write
 from chainrule.shapes import show
 
 WIDTH = 80
 NARROWEST = 32  # a formula is not broken to fewer columns: its shape and rule then stand below it
+TOO_DEAR = 8  # what breaks may cost that only leave room for the shape
 RULE = 26  # columns for what made an equation; a longer rule goes on below
 
 
@@ -36,6 +37,7 @@ TEXT = Notation(
     enlarged=lambda template, width: template,
     space=1,
     one="1",
+    apart=" ",
     transposed="{0}'",
     power="{0}^{1}",
     hadamard="∘",
@@ -104,13 +106,16 @@ def _body(e: Equation, names: int, first: int) -> list[str]:
     """`name = formula`, on lines of which the first is the shortest, because its shape stands there."""
     head = f"  {e.name:>{names}} = "
     pieces = compose(e.expression, TEXT).pieces
-    line, *more = broken(pieces, first - len(head), WIDTH - len(head), _indent, TEXT.space)
-    return [head + joined(line), *(" " * (len(head) + _indent(line[0].level)) + joined(line) for line in more)]
+    beside, alone = (
+        broken(pieces, room - len(head), WIDTH - len(head), _indent, TEXT.space) for room in (first, WIDTH)
+    )
+    line, *more = beside if price(beside) < price(alone) + TOO_DEAR else alone
+    return [head + joined(line), *(" " * (len(head) + _indent(line[0])) + joined(line) for line in more)]
 
 
-def _indent(level: int) -> int:
+def _indent(piece: Piece) -> int:
     """From the start of the formula to that of a further line: the outermost operator stands under the sign `=`."""
-    return 2 * min(level, 5) if level else -2
+    return -2 if piece.operator and not piece.level else 2 * min(piece.level, 5)
 
 
 def _beside(body: list[str], note: list[str], column: int) -> list[str]:

@@ -1,0 +1,1 @@
+"""Training: minibatches in a seeded order, the derived step run on each, and when to stop."""

@@ -1,0 +1,179 @@
+"""The step as a program: the printed text runs, its states begin where the rule says, a solver is read."""
+
+import numpy as np
+import pytest
+
+from chainrule.errors import SpecError, UnknownNameError
+from chainrule.network import Network
+from chainrule.train.step import compile_step, find_solver
+from chainrule.updates import UPDATES, find_update
+
+NET = Network("3 -> 4 tanh -> 2 softmax")
+
+
+def compiled(solver, net=NET, *, weighted=False):
+    return compile_step(net, find_update(solver), weighted=weighted)
+
+
+def batch(rows=5, dtype=np.float64):
+    rng = np.random.default_rng(1)
+    X, Y = rng.standard_normal((rows, 3)).astype(dtype), np.eye(2, dtype=dtype)[rng.integers(2, size=rows)]
+    return {"X": X, "Y": Y, "w": rng.random((rows, 1)).astype(dtype)}
+
+
+# Running
+
+
+def test_a_step_of_sgd_is_the_derived_gradient():
+    params, data = NET.init(random_state=0), batch()
+
+    loss, after = compiled("sgd")(data, params, {"lr": 0.5})
+
+    gradient = NET.gradient(params, data["X"], data["Y"])
+    assert loss == pytest.approx(NET.loss(params, data["X"], data["Y"]), rel=1e-14)
+    assert after.keys() == params.keys()
+    for name, W in params.items():
+        np.testing.assert_allclose(after[name], W - 0.5 * gradient[name], rtol=1e-13)
+
+
+def test_a_weighted_step_is_the_derived_weighted_gradient():
+    params, data = NET.init(random_state=0), batch()
+
+    loss, after = compiled("sgd", weighted=True)(data, params, {"lr": 0.5})
+
+    gradient = NET.gradient(params, data["X"], data["Y"], sample_weight=data["w"][:, 0])
+    assert loss == pytest.approx(NET.loss(params, data["X"], data["Y"], sample_weight=data["w"][:, 0]), rel=1e-14)
+    np.testing.assert_allclose(after["W1"], params["W1"] - 0.5 * gradient["W1"], rtol=1e-13)
+
+
+def test_what_runs_is_what_the_derivation_prints():
+    assert compiled("adam").text == NET.derive(solver="adam").source("numpy", part="step")
+
+
+@pytest.mark.parametrize("solver", UPDATES)
+def test_a_step_leaves_what_it_was_given_untouched(solver):
+    program, params = compiled(solver), NET.init(random_state=0)
+    state = {**params, **program.initial_states(np.float64)}
+    before = {name: np.copy(value) for name, value in state.items()}
+
+    _, after = program(batch(), state, {})
+
+    assert after.keys() == state.keys()
+    for name, value in before.items():
+        np.testing.assert_array_equal(state[name], value)
+
+
+@pytest.mark.parametrize("solver", UPDATES)
+def test_float32_stays_float32(solver):
+    program, params = compiled(solver), NET.init(random_state=0, dtype=np.float32)
+    state = {**params, **program.initial_states(np.float32)}
+
+    for _ in range(2):
+        _, state = program(batch(dtype=np.float32), state, find_update(solver).hyper)
+
+    assert {value.dtype for value in state.values() if isinstance(value, np.ndarray)} == {np.dtype(np.float32)}
+
+
+# States
+
+
+def test_states_have_the_shape_of_their_parameter_and_powers_are_numbers():
+    states = compiled("adam").initial_states(np.float32)
+
+    assert states["m_W1"].shape == states["v_W1"].shape == (3, 4)
+    assert states["m_W1"].dtype == np.float32
+    assert states["beta1_t"] == states["beta2_t"] == 1.0
+    assert not any(np.any(value) for name, value in states.items() if name.startswith(("m_", "v_")))
+
+
+@pytest.mark.parametrize("solver", UPDATES)
+def test_a_parameter_of_one_number_is_trained_like_a_larger_one(solver):
+    rng = np.random.default_rng(2)
+    x, y = rng.standard_normal((6, 1)), rng.standard_normal((6, 1))
+    small, large = Network("1 -> 1"), Network("2 -> 1 nobias")  # the second column of 1s is its bias
+    one, two = compiled(solver, small), compiled(solver, large)
+    state = {"W1": np.array([[0.3]]), "b1": np.array([[0.1]]), **one.initial_states(np.float64)}
+    other = {"W1": np.array([[0.3], [0.1]]), **two.initial_states(np.float64)}
+
+    for _ in range(3):
+        _, state = one({"X": x, "Y": y}, state, {})
+        _, other = two({"X": np.hstack([x, np.ones((6, 1))]), "Y": y}, other, {})
+
+    np.testing.assert_allclose(np.vstack([state["W1"], state["b1"]]), other["W1"], rtol=1e-12)
+
+
+# Dropout
+
+
+def test_masks_are_drawn_for_layers_that_drop():
+    program = compiled("sgd", Network("3 -> 4 tanh dropout=0.5 -> 5 tanh -> 2 softmax"))
+
+    masks = program.masks(200, np.random.default_rng(0), np.float32)
+
+    assert list(masks) == ["M1"]
+    assert masks["M1"].shape == (200, 4)
+    assert masks["M1"].dtype == np.float32
+    assert set(np.unique(masks["M1"])) == {0, 2}
+
+
+def test_a_mask_is_one_argument_of_the_step_forward_and_backward():
+    net = Network("3 -> 4 tanh dropout=0.25 -> 2 softmax")
+    program, params, data = compiled("sgd", net), net.init(random_state=0), batch()
+
+    _, after = program({**data, **program.masks(5, np.random.default_rng(9), np.float64)}, params, {"lr": 1.0})
+
+    gradient = net.gradient(params, data["X"], data["Y"], random_state=9)
+    assert program.inputs.count("M1") == 1
+    for name, W in params.items():
+        np.testing.assert_allclose(after[name], W - gradient[name], rtol=1e-13)
+
+
+def test_without_dropout_there_are_no_masks_and_nothing_is_drawn():
+    rng = np.random.default_rng(0)
+
+    assert compiled("sgd").masks(5, rng, np.float64) == {}
+    assert rng.random() == np.random.default_rng(0).random()
+
+
+# Solvers by name
+
+
+@pytest.mark.parametrize("name", UPDATES)
+def test_every_update_rule_is_a_solver(name):
+    rule, given = find_solver(name)
+
+    assert rule is UPDATES[name]
+    assert given == {}
+
+
+def test_a_solver_takes_parameters():
+    assert find_solver("rmsprop(rho=0.95)") == (UPDATES["rmsprop"], {"rho": 0.95})
+    assert find_solver("momentum(0.5, mu=0.8)") == (UPDATES["momentum"], {"lr": 0.5, "mu": 0.8})
+
+
+def test_parameters_of_a_solver_change_the_step():
+    program, params = compiled("momentum"), NET.init(random_state=0)
+    state = {**params, **program.initial_states(np.float64)}
+
+    runs = []
+    for mu in (0.0, 0.9):
+        _, once = program(batch(), state, {"mu": mu, "lr": 0.1})
+        runs.append(program(batch(), once, {"mu": mu, "lr": 0.1})[1]["W1"])
+
+    assert not np.allclose(*runs)
+
+
+@pytest.mark.parametrize(
+    ("solver", "error", "message"),
+    [
+        ("adan", UnknownNameError, r"^unknown solver 'adan'; did you mean 'adam'\?$"),
+        ("newton", UnknownNameError, r"unknown solver 'newton'; known names are 'adadelta', 'adagrad', "),
+        ("rmsprop(rh=0.9)", SpecError, r"'rmsprop' has no parameter 'rh'; did you mean 'rho'\?\n  rmsprop\(rh=0.9\)"),
+        ("sgd(0.1, 0.9)", SpecError, "too many parameters for 'sgd': it takes lr, got 2"),
+        ("adam(0.1", SpecError, r"'\(' after 'adam' is never closed"),
+        ("", SpecError, "expected a name, found the end"),
+    ],
+)
+def test_a_wrong_solver_is_explained(solver, error, message):
+    with pytest.raises(error, match=message):
+        find_solver(solver)
