@@ -14,12 +14,14 @@ from pathlib import Path
 DATA = Path(__file__).resolve().parent.parent.parent / "shared" / "data"
 
 
-def arguments(description: str, *, data: bool = False) -> argparse.Namespace:
-    """The options every script has: --quick for tiny sizes, and --data where files are needed."""
+def arguments(description: str | None, *, data: bool = False, **numbers: int) -> argparse.Namespace:
+    """The options every script has: --quick for tiny sizes, --data where files are needed; and numbers of its own."""
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="tiny sizes, to see that the script runs")
     if data:
         parser.add_argument("--data", type=Path, default=DATA, help="the folder with mnist/ and tabular/")
+    for name, default in numbers.items():
+        parser.add_argument(f"--{name}", type=int, default=default)
     return parser.parse_args()
 
 

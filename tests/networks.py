@@ -2,11 +2,13 @@
 
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from chainrule.activations import activations
 from chainrule.conventions import columns, reissue
 from chainrule.derive import derive_equations
 from chainrule.errors import PairError
-from chainrule.expr import define, matrix, ones, scalar, scale
+from chainrule.expr import define, matrix, ones, scalar, scale, symbol_op, toposort
 from chainrule.expr import sum as total
 from chainrule.losses import FACTS, LOSSES, check_pair, total_weight
 from chainrule.primitives import abs
@@ -82,3 +84,21 @@ def is_meaningful(loss, activation, width):
     except PairError:
         return False
     return True
+
+
+LENGTHS = {"n": 7, "d": 4, "k": 5, "h": 3}
+
+
+def random_values(*expressions, seed=0):
+    """Numbers for the symbols of some expressions, of which their declared facts hold."""
+    rng = np.random.default_rng(seed)
+    values = dict(LENGTHS)
+    for s in toposort(*expressions):
+        if s.op is symbol_op and s.value.role != "size":
+            A = rng.standard_normal([LENGTHS.get(size, size) for size in s.shape])
+            if s.value.role == "hyper" or s.value.facts:
+                A = np.exp(A)
+            for fact, axis in (("rows_sum_to_one", 1), ("columns_sum_to_one", 0)):
+                A = A / A.sum(axis=axis, keepdims=True) if fact in s.value.facts else A
+            values[s.name] = A
+    return values

@@ -14,7 +14,7 @@ from autograd.scipy import special
 
 @dataclass(frozen=True)
 class Reference:
-    """What a record is held against; every field but the first two is a function of the record's parameters."""
+    """What a record is held against; what depends on the record's parameters is a function of them."""
 
     value: Callable  # (x, *parameters); of a rowwise function, along axis 1
     settings: tuple = ((),)  # parameters to test; () is the default
@@ -23,7 +23,7 @@ class Reference:
     breaks: Callable = lambda *parameters: ()  # where it is not analytic: kinks, jumps and poles
     slopes: Callable = lambda *parameters: {}  # kink -> the subgradient that is promised there
     steep: int = 0  # a tail falls like exp(-|x|^(1 + steep))
-    rounding: float = 0.0  # of the first derivative, absolute, with its reason
+    rounding: float = 0.0  # absolute, of the first derivative; it carries its reason
 
 
 def side(x, left, right):

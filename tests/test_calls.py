@@ -52,9 +52,7 @@ def test_a_printed_sum_is_read_back_equal(calls):
 
 
 def test_a_printed_number_is_the_shortest_and_plain():
-    assert (
-        format_call(Call("f", (1, 0.1, -2.0, 1e-7), (("a", 3.0),))) == "f(1, 0.1, -2, 1e-07, a=3)"
-    )
+    assert format_call(Call("f", (1, 0.1, -2.0, 1e-7), (("a", 3.0),))) == "f(1, 0.1, -2, 1e-07, a=3)"
 
 
 MISTAKES = {

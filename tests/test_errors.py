@@ -67,9 +67,7 @@ def test_carets_end_where_a_cut_text_ends():
     assert len(carets) == len(shown.removesuffix("..."))
 
 
-@pytest.mark.parametrize(
-    "again", [copy.copy, copy.deepcopy, lambda e: pickle.loads(pickle.dumps(e))]
-)
+@pytest.mark.parametrize("again", [copy.copy, copy.deepcopy, lambda e: pickle.loads(pickle.dumps(e))])
 def test_a_spec_error_survives_copying_and_pickling(again):
     error = SpecError("no", "784 -> x", position=7, length=1)
 

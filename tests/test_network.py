@@ -1,10 +1,13 @@
 """Networks: declared in two ways, computed by what they derive, against published numbers and independent gradients."""
 
 import copy
+import os
 import pickle
+import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from importlib import import_module
 
 import joblib
 import numpy as np
@@ -13,7 +16,10 @@ from random_networks import draw_case
 
 import chainrule as cr
 from chainrule.errors import DataError, PairError, ShapeError, SpecError, UnknownNameError
+from chainrule.expr import OPS
+from chainrule.functions import FUNCTIONS
 from chainrule.initializers import INITIALIZERS
+from chainrule.losses import LOSSES
 
 
 def batch(net, rows=5, seed=0):
@@ -674,6 +680,41 @@ def test_a_network_works_in_other_processes():
     losses = joblib.Parallel(n_jobs=2)(joblib.delayed(net.loss)(params, X[i:], Y[i:]) for i in range(3))
 
     assert losses == [net.loss(params, X[i:], Y[i:]) for i in range(3)]
+
+
+OWN = """
+import chainrule as cr
+from chainrule.losses import loss
+
+cubic = cr.elementwise("cubic", lambda x, c=1.0: c * x * x * x, activation=True)
+cubed = loss("cubed", lambda A, Y, c=1.0: c * cr.abs(A - Y) * (A - Y) * (A - Y))
+"""
+USE = """
+import pickle, sys
+net, params, X, Y = pickle.load(sys.stdin.buffer)
+print(repr((net.loss(params, X, Y), str(net))))
+"""
+
+
+def test_records_of_ones_own_are_imported_again_in_another_process(tmp_path, monkeypatch):
+    (tmp_path / "own_records.py").write_text(OWN)
+    monkeypatch.syspath_prepend(tmp_path)
+    try:
+        import_module("own_records")
+        net = cr.Network("2 -> 3 cubic(0.5) -> 1", "cubed(3)")
+        case = (net, *batch(net))
+
+        done = subprocess.run(
+            [sys.executable, "-c", USE],
+            input=pickle.dumps(case),
+            capture_output=True,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+            check=False,
+        )
+
+        assert done.stdout.decode().strip() == repr((net.loss(*case[1:]), str(net))), done.stderr.decode()
+    finally:
+        del FUNCTIONS["cubic"], OPS["cubic"], LOSSES["cubed"], sys.modules["own_records"]
 
 
 def test_several_threads_may_use_a_network_for_the_first_time_at_once():

@@ -43,9 +43,7 @@ def test_the_activation_is_identity_unless_given():
 
 def test_words_after_the_width_may_stand_in_any_order():
     first = read("2 -> 2 elu(alpha=0.5) dropout=0.1 batchnorm nobias residual init=normal(std=0.1)")
-    second = read(
-        "2 -> 2 init=normal(std=0.1) residual nobias batchnorm dropout=0.1 elu(alpha=0.5)"
-    )
+    second = read("2 -> 2 init=normal(std=0.1) residual nobias batchnorm dropout=0.1 elu(alpha=0.5)")
 
     layer = LayerSpec(
         2,
@@ -73,9 +71,7 @@ def test_blanks_line_breaks_and_arrow_signs_make_no_difference(text):
 
 
 def test_any_initializer_is_accepted_when_none_are_listed():
-    assert parse("2 -> 1 init=mine(3)", activations=()).layers[0].initializer == Call(
-        "mine", (3.0,)
-    )
+    assert parse("2 -> 1 init=mine(3)", activations=()).layers[0].initializer == Call("mine", (3.0,))
 
 
 def test_every_part_knows_its_place_in_the_text():
@@ -276,9 +272,7 @@ def test_a_network_of_thousands_of_layers_is_read():
 def test_the_canonical_form_leaves_out_what_is_usual_and_orders_the_rest():
     text = "4→8 init=zeros() nobias dropout=.50 batchnorm residual relu→1 identity dropout=0"
 
-    assert format_spec(read(text)) == (
-        "4 -> 8 relu dropout=0.5 batchnorm nobias residual init=zeros -> 1"
-    )
+    assert format_spec(read(text)) == ("4 -> 8 relu dropout=0.5 batchnorm nobias residual init=zeros -> 1")
 
 
 NUMBERS = st.floats(allow_nan=False, allow_infinity=False)

@@ -105,7 +105,10 @@ def sum_terms(node: Node) -> list[Term]:
         else:
             c, bare = (_coefficient(part), part.args[0]) if part.op is scale_op else (ONE, part)
             k = constant(bare)
-            terms.append(Term(sign * c.number * (1 if k is None else k), c.scalars, {bare: 1} if k is None else {}))
+            if k is None:
+                terms.append(Term(sign * c.number, c.scalars, {bare: 1}))
+            elif k:
+                terms.append(Term(sign * c.number * k, c.scalars, {}))
     return terms
 
 
@@ -177,7 +180,7 @@ def _flatten(node: Node) -> Term | None:
             stack.extend((a, e) for a in reversed(f.args))
         elif f.op is reciprocal.op:
             stack.append((f.args[0], -e))
-        elif f.op is power.op and f.value[0].is_integer():
+        elif f.op is power.op and f.value[0].is_integer() and abs(f.value[0]) <= MOST_TERMS:
             stack.append((f.args[0], e * int(f.value[0])))
         elif f.op is scale_op:
             c = _coefficient(f)

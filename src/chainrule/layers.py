@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from numbers import Integral
+from typing import Any
 
 from chainrule.activations import activations, identity
 from chainrule.calls import Call, bind, format_call, parse_call
@@ -61,14 +61,14 @@ class Dense:
             raise ShapeError(f"the width of a layer is a whole number of at least 1, got {self.width!r}")
         if not 0 <= self.dropout < 1:
             raise ValueError(f"dropout is a probability in [0, 1), got {self.dropout!r}")
-        # Plain data in one spelling, so that layers which mean the same are equal, and travel between processes.
+        # Plain data in one spelling, so that layers which mean the same are equal.
         object.__setattr__(self, "width", width)
         object.__setattr__(self, "activation", format_call(call_of(find_activation(self.activation))))
         if self.initializer is not None:
             object.__setattr__(self, "initializer", format_call(parse_call(self.initializer)))
         self.initial()  # a wrong name is an error here, not when weights are drawn
 
-    @cached_property
+    @property
     def function(self) -> Function:
         """The activation."""
         return find_activation(self.activation)
@@ -82,6 +82,10 @@ class Dense:
         """The initializer's name and parameters."""
         call = parse_call(self.initializer or self.function.initializer)
         return call.name, bind(call, find_initializer(call.name).parameters, self.initializer)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """With the record of the activation, which another process imports from its own module."""
+        return Dense, (self.width, self.function, self.bias, self.dropout, self.residual, self.initializer)
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import inspect
 import math
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from importlib import import_module
 from numbers import Real
 from typing import Any, Literal
 
@@ -51,6 +53,7 @@ class Loss:
     targets: Targets = "real"
     partner: str = "identity"  # the activation that usually comes before
     check: Callable[..., bool] = lambda *values: True
+    home: str = __name__  # the module that enters it: another process imports it again
 
     def __call__(self, *args: Any, weights: Node | None = None, reduction: str = "mean", **named: float) -> Any:
         """Build the 1 x 1 loss of outputs A (n x k) and targets Y (n x k), rows weighted by `weights` (n x 1)."""
@@ -82,7 +85,7 @@ class Loss:
         return format_call(Call(self.name, () if at_defaults else self.values))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return find_loss, (str(self),)
+        return _restored, (str(self), self.home)
 
 
 def reduced_loss(entries: Node, *, weights: Node | None, reduction: str, over: str = "rows") -> Node:
@@ -168,7 +171,8 @@ def loss(name: str, entries: Callable[..., Node], **facts: Any) -> Loss:
     if name in LOSSES:
         raise ValueError(f"there is already a loss named {name!r}")
     parameters = {p.name: p.default for p in list(inspect.signature(entries).parameters.values())[2:]}
-    LOSSES[name] = Loss(name=name, entries=entries, parameters=parameters, values=tuple(parameters.values()), **facts)
+    facts = {"home": sys._getframe(1).f_globals["__name__"], "values": tuple(parameters.values())} | facts
+    LOSSES[name] = Loss(name=name, entries=entries, parameters=parameters, **facts)
     return LOSSES[name]
 
 
@@ -182,6 +186,12 @@ def find_loss(wanted: str | Loss) -> Loss:
     found = LOSSES[call.name]
     values = bind(call, found.parameters.items(), wanted)
     return found if values == found.values else found(*values)
+
+
+def _restored(text: str, home: str) -> Loss:
+    if parse_call(text).name not in LOSSES:
+        import_module(home)
+    return find_loss(text)
 
 
 def _square(R: Node) -> Node:

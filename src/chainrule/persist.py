@@ -149,11 +149,10 @@ def _estimator(config: Mapping[str, Any], arrays: Mapping[str, Any]) -> Estimato
     if config["estimator"] not in KINDS:
         raise DataError(f"there is no estimator {config['estimator']!r}{nearest(str(config['estimator']), KINDS)}")
     network = network_from(config["network"])
-    parameters = config["parameters"] | {"hidden_layer_sizes": tuple(config["parameters"]["hidden_layer_sizes"])}
-    if config["declared"]:
-        parameters["network"] = network
+    parameters = config["parameters"] | ({"network": network} if config["declared"] else {})
     estimator = KINDS[config["estimator"]](**parameters)
     estimator._validate_params()
+    estimator.hidden_layer_sizes = estimator._hidden()
     estimator.network_ = network
     declared = network.graph(False, False).parameters
     names = [str(p.name) for p in declared]
@@ -165,6 +164,8 @@ def _estimator(config: Mapping[str, Any], arrays: Mapping[str, Any]) -> Estimato
     estimator.n_features_in_ = network.inputs
     if config["names"] is not None:
         estimator.feature_names_in_ = np.array(config["names"], dtype=object)
+        if estimator.feature_names_in_.shape != (network.inputs,):
+            raise DataError(f"{estimator.feature_names_in_.size} names of columns for {network.inputs} inputs")
     estimator._seed = int(config["seed"])
     bits = np.random.PCG64()
     bits.state = config["random"]

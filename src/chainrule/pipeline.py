@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
+from sklearn.metrics import r2_score
 from sklearn.model_selection import train_test_split
 
 from chainrule.check.gradient import check_gradient
@@ -115,6 +116,10 @@ def prepare(
     train, test = table.take(np.sort(kept)), table.take(np.sort(held))
     goal = goal if classes else fit_target(train, goal.name, task=goal.task)
     features = fit_features(train, exclude=goal.name)
+    if not classes and len(held) < 2:
+        raise DataError(
+            f"{table.rows} rows leave one row to test on with a test fraction of {test_fraction:g}: R2 needs 2"
+        )
     return Prepared(
         features, goal, features.transform(train), goal.transform(train), features.transform(test), goal.transform(test)
     )
@@ -182,5 +187,4 @@ def _baseline(prepared: Prepared) -> float:
     """The test score of always saying the commonest class, or the mean, of the training rows."""
     if prepared.target.task == "classification":
         return float(np.mean(prepared.y_test == np.bincount(prepared.y.astype(int)).argmax()))
-    spread = np.sum((prepared.y_test - prepared.y_test.mean()) ** 2)
-    return float(1 - np.sum((prepared.y_test - prepared.y.mean()) ** 2) / spread) if spread else 0.0
+    return float(r2_score(prepared.y_test, np.full(len(prepared.y_test), prepared.y.mean())))

@@ -79,7 +79,10 @@ class Rewriter:
         if node.op not in self._by_op:
             self._by_op[node.op] = [r for r in self._rules if node.op in getattr(r, "ops", (node.op,))]
         for rule in self._by_op[node.op]:
-            out = rule(node)
+            try:
+                out = rule(node)
+            except OverflowError:  # a number beyond every float: what was written stays
+                continue
             if out is not None and out is not node:
                 assert out.shape == node.shape, f"{rule.__name__} changed {node.shape} to {out.shape}"
                 self.steps.append(Step(rule.__name__, node, out, self.equation))

@@ -118,11 +118,9 @@ FUNCTIONS = {
 }
 
 
-@pytest.mark.parametrize("size", [1, 5, 60])
+@pytest.mark.parametrize("size", [2, 5, 60])
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_a_gradient_by_autograd_passes_and_one_with_a_wrong_part_does_not(name, size):
-    if name == "banana" and size == 1:
-        pytest.skip("it needs two numbers")
     function = FUNCTIONS[name]
     w = np.random.default_rng(size).normal(size=size)
     right = autograd_grad(function)(w)
@@ -586,15 +584,15 @@ def test_the_same_random_state_gives_the_same_report():
 
 
 def test_a_large_network_costs_some_dozen_losses_and_a_wrong_one_a_few_hundred():
-    net = Net((784, 128, 10), 20)
+    net = Net((784, 128, 10), 5)
     loss, calls = counted(net.loss)
 
     assert check_gradient(loss, net.gradient, net.params).ok
     right = len(calls)
-    assert not check_gradient(loss, lambda p: net.gradient(p, mean=False), net.params).ok
+    assert not check_gradient(loss, lambda p: {**net.gradient(p), "W1": p["W1"]}, net.params).ok
 
     assert right <= 150
-    assert len(calls) - right <= 700
+    assert len(calls) - right <= 400
 
 
 # The report

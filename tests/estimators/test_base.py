@@ -165,20 +165,20 @@ def test_alpha_is_the_penalty_of_a_spec_and_is_divided_by_the_rows():
     ids=["sizes", "array", "activation"],
 )
 def test_a_network_and_layers_contradict_each_other(kind, network, parameters):
-    with pytest.raises(ValueError, match="^network= declares the layers: leave out hidden_layer_sizes and activation$"):
+    with pytest.raises(ValueError, match=r"^network= declares the layers: leave out hidden_layer_sizes and activation"):
         kind(network=network, **parameters).fit(X, Y)
 
 
 @BOTH
 @pytest.mark.parametrize("parameters", [{"loss": "cross_entropy"}, {"alpha": 0.1}], ids=["loss", "alpha"])
 def test_a_network_has_its_own_loss_and_penalty(kind, parameters):
-    with pytest.raises(ValueError, match="^a Network declares its own loss and penalty: leave out loss and alpha$"):
+    with pytest.raises(ValueError, match=r"^a Network declares its own loss and penalty: leave out loss and alpha"):
         kind(network=Network("4 -> 3 softmax"), **parameters).fit(X, Y)
 
 
 @BOTH
 def test_a_network_of_other_inputs_is_told_its_beginning(kind):
-    with pytest.raises(ValueError, match="^the network takes 5 inputs and X has 4 columns: begin it with 4$"):
+    with pytest.raises(ValueError, match=r"^the network takes 5 inputs and X has 4 columns: begin it with 4"):
         kind(network="5 -> 3 softmax").fit(X, Y)
 
 
@@ -425,7 +425,7 @@ def test_a_warm_start_takes_the_new_alpha():
 def test_training_cannot_go_on_as_another_network(kind, method):
     estimator = kind((5,), warm_start=True, **SHORT).fit(X, Y)
 
-    with pytest.raises(ValueError, match=r"cannot go on from 4 -> 5 relu -> .* as 4 -> 7 relu -> .*: fit anew$"):
+    with pytest.raises(ValueError, match=r"cannot go on from 4 -> 5 relu .* as 4 -> 7 relu .*: fit anew$"):
         getattr(estimator.set_params(hidden_layer_sizes=(7,)), method)(X, Y)
 
 
@@ -469,7 +469,7 @@ def test_early_stopping_keeps_the_best_epoch(kind):
     assert stopped.best_validation_score_ == max(stopped.validation_scores_)
     assert len(stopped.validation_scores_) == len(stopped.loss_curve_) == stopped.n_iter_
     assert stopped.best_loss_ is None
-    same(stopped, kind((20,), max_iter=best, tol=0, **{k: v for k, v in parameters.items()}).fit(X, Y))
+    same(stopped, kind((20,), max_iter=best, tol=0, **parameters).fit(X, Y))
 
 
 @BOTH
@@ -507,7 +507,7 @@ def test_rows_that_cannot_be_held_out_are_explained(kind):
 
 @BOTH
 def test_one_pass_holds_nothing_out(kind):
-    with pytest.raises(ValueError, match="^partial_fit does not support early_stopping=True: hold out rows yourself$"):
+    with pytest.raises(ValueError, match=r"^partial_fit does not support early_stopping=True: hold out rows yourself"):
         passes(kind((3,), early_stopping=True), 1)
 
 
@@ -553,7 +553,7 @@ def test_an_interrupt_keeps_the_last_whole_epoch(kind):
     estimator = kind((5,), callback=raise_in(3, KeyboardInterrupt()), **SHORT)
 
     with pytest.warns(
-        UserWarning, match="^training was interrupted after 3 of 4 epochs: the last whole epoch is kept$"
+        UserWarning, match=r"^training was interrupted after 3 of 4 epochs: the last whole epoch is kept$"
     ):
         estimator.fit(X, Y)
 
@@ -687,15 +687,15 @@ def test_products_take_the_threads_they_are_told_and_one_where_work_is_small(n_t
 # Bad data
 
 BAD = {
-    "nan": (np.where(np.arange(4) == 1, np.nan, X), Y, "^Input X contains NaN"),
-    "infinite": (np.where(np.arange(4) == 1, np.inf, X), Y, "^Input X contains infinity or a value too large"),
+    "nan": (np.where(np.arange(4) == 1, np.nan, X), Y, r"^Input X contains NaN"),
+    "infinite": (np.where(np.arange(4) == 1, np.inf, X), Y, r"^Input X contains infinity or a value too large"),
     "empty": (X[:0], Y[:0], r"^Found array with 0 sample\(s\) \(shape=\(0, 4\)\) while a minimum of 1 is required"),
     "no columns": (X[:, :0], Y, r"^Found array with 0 feature\(s\) \(shape=\(60, 0\)\)"),
-    "3-D": (X.reshape(ROWS, 2, 2), Y, "^Found array with dim 3, while dim <= 2 is required by MLP"),
-    "1-D": (X[:, 0], Y, "^Expected 2D array, got 1D array instead"),
+    "3-D": (X.reshape(ROWS, 2, 2), Y, r"^Found array with dim 3, while dim <= 2 is required by MLP"),
+    "1-D": (X[:, 0], Y, r"^Expected 2D array, got 1D array instead"),
     "lengths": (X, Y[1:], r"^Found input variables with inconsistent numbers of samples: \[60, 59\]$"),
     "text": (np.full((ROWS, 4), "x"), Y, "could not convert string to float"),
-    "complex": (X * 1j, Y, "^Complex data not supported"),
+    "complex": (X * 1j, Y, r"^Complex data not supported"),
     "target nan": (X, np.where(Y == 1, np.nan, Y), "Input y contains NaN"),
     "no target": (X, None, "requires y to be passed, but the target y is None"),
 }
@@ -715,7 +715,7 @@ def test_bad_data_are_explained_in_a_sentence(kind, case):
 def test_bad_data_for_a_prediction_are_explained(kind):
     estimator = kind((3,), **SHORT).fit(X, Y)
 
-    with pytest.raises(ValueError, match=f"^X has 3 features, but {kind.__name__} is expecting 4 features as input"):
+    with pytest.raises(ValueError, match=rf"^X has 3 features, but {kind.__name__} is expecting 4 features as input"):
         estimator.predict(X[:, :3])
     with pytest.raises(ValueError, match="Input X contains NaN"):
         estimator.predict(X * np.nan)

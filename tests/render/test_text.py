@@ -10,7 +10,7 @@ from chainrule.derive import Equation
 from chainrule.expr import full, matrix, scale
 from chainrule.functions import FUNCTIONS
 from chainrule.render.lines import Piece, broken, joined
-from chainrule.render.notation import write
+from chainrule.render.notation import compose, write
 from chainrule.render.text import TEXT, equations_text
 
 
@@ -399,3 +399,16 @@ def test_a_number_of_any_size_prints():
     assert cr.text(full(float("-inf"), (2, 2))) == "-inf"
     assert cr.text(scale(A, "1/1234567")) == "8.10001e-07 A"
     assert cr.text(full(-0.0, (2, 2))) == "0"
+
+
+@given(expressions(depth=6), st.integers(30, 80))
+@settings(max_examples=100)
+def test_breaking_loses_nothing_and_keeps_within_the_width(expression, width):
+    written = compose(expression, TEXT)
+
+    lines = broken(written.pieces, width, width, lambda piece: 2 * min(piece.level, 5), TEXT.space)
+    printed = equations_text([equation(expression)]).split("\n")
+
+    assert " ".join(map(joined, lines)) == written.text
+    assert all(len(joined(line)) <= width or len(line) == 1 for line in lines)
+    assert max(map(len, printed)) <= 80

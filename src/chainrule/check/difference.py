@@ -40,22 +40,16 @@ class Point:
     single: bool = False
 
     def here(self) -> float:
-        """The loss at the parameters, of which it gets a copy."""
-        array = real("the value of loss", self.loss(self.pack([v.copy() for v in self.values])))
-        if array.size != 1:
-            raise ShapeError(f"loss must return one number, found shape {array.shape}: sum or average it")
-        value = float(array.item())
-        if not math.isfinite(value):
-            raise DataError(f"loss must be finite at params, found {value}")
-        return value
+        """The loss at the parameters, of which it gets copies."""
+        return _number(self.loss(self.pack([value.copy() for value in self.values])))
 
     def at(self, moves: Mapping[int, Array]) -> float:
         """The loss after moving some blocks; NaN where it does not exist."""
-        moved = [np.asarray(v + moves.get(i, 0.0)) for i, v in enumerate(self.values)]
+        arrays = [np.asarray(v + moves[i]) if i in moves else v.copy() for i, v in enumerate(self.values)]
         # Going where a logarithm or a power fails is the sweep's doing, not the user's.
         with np.errstate(all="ignore"):
             try:
-                return replace(self, values=moved).here()
+                return _number(self.loss(self.pack(arrays)))
             except (ArithmeticError, ValueError):
                 return math.nan
 
@@ -119,6 +113,17 @@ def real(what: str, given: object) -> NDArray[Any]:
         found = type(given).__name__ if array.dtype == object else array.dtype.type.__name__.rstrip("_")
         raise DataError(f"{what} must be made of real numbers, found {found}")
     return array
+
+
+def _number(returned: object) -> float:
+    """The loss, if it is one finite number."""
+    array = real("the value of loss", returned)
+    if array.size != 1:
+        raise ShapeError(f"loss must return one number, found shape {array.shape}: sum or average it")
+    value = float(array.item())
+    if not math.isfinite(value):
+        raise DataError(f"loss must be finite at params, found {value}")
+    return value
 
 
 def length(value: Array) -> float:

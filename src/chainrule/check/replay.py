@@ -140,31 +140,29 @@ def resized(roots: Iterable[Node], sizes: Mapping[int, int]) -> dict[Node, Node]
     new: dict[Node, Node] = {}
     taken: set[str] = set()
     for node in toposort(*roots):
-        shape = tuple(s if isinstance(s, str) else sizes.get(s, s) for s in node.shape)
-        value = node.value
+        rows, columns = (s if isinstance(s, str) else sizes.get(s, s) for s in node.shape)
         if node.op is symbol_op:
-            name = value.name
+            name = node.value.name
             while name in taken:
                 name += "_"
             taken.add(name)
-            value = replace(value, name=name)
-        new[node] = (
-            rebuild(node, tuple(new[a] for a in node.args))
-            if node.args
-            else apply(node.op, shape=(shape[0], shape[1]), value=value)
-        )
+            new[node] = apply(symbol_op, shape=(rows, columns), value=replace(node.value, name=name))
+        elif node.args:
+            new[node] = rebuild(node, tuple(new[a] for a in node.args))
+        else:
+            new[node] = apply(node.op, shape=(rows, columns), value=node.value)
     return new
 
 
 def _draws(nodes: Iterable[Node], names: Mapping[str, int], rng: np.random.Generator) -> Iterator[Values]:
-    """Numbers for all symbols: first of both signs, then positive, then of any sign and scale."""
+    """Numbers for all symbols: first of both signs, then positive, then each of any sign and scale."""
     symbols = [node for node in nodes if node.op is symbol_op and node.value.role != "size"]
     for draw in range(DRAWS):
         values = {name: np.asarray(size) for name, size in names.items()}
         for symbol in symbols:
-            sign, size = (draw, 1.0) if draw < 2 else (rng.choice([0, 1, -1]), 10 ** rng.uniform(-1.5, 0.5))
+            sign, size = (draw, 1.0) if draw < 2 else (int(rng.choice([0, 1, -1])), 10 ** rng.uniform(-1.5, 1))
             shape = tuple(names[s] if isinstance(s, str) else s for s in symbol.shape)
-            values[symbol.value.name] = _random(symbol.value, shape, int(sign), size, rng)
+            values[symbol.value.name] = _random(symbol.value, shape, sign, size, rng)
         yield values
 
 
@@ -176,11 +174,11 @@ def _random(declared: Symbol, shape: tuple[int, ...], sign: int, size: float, rn
         classes, examples = shape if by_columns else shape[::-1]
         chosen = np.eye(classes)[rng.integers(classes, size=examples)]
         return chosen.T if by_columns else chosen
-    A = rng.standard_normal(shape) * (size if sign == 0 else 0.5)
+    A = rng.standard_normal(shape)
     if declared.role == "hyper" or facts - {"symmetric"}:
-        A = np.exp(A)
-    elif sign:
-        A = sign * size * np.exp(A)
+        A = np.exp(A / 2)
+    else:
+        A = size * (sign * np.exp(rng.uniform(0.1, 0.5) * A) if sign else A)
     if declared.role == "parameter":
         A /= math.sqrt(max(shape))  # products of many stay of order one
     for _ in range(200 if len(facts - {"nonnegative"}) > 1 else 1):  # several facts: one after another converges

@@ -317,7 +317,9 @@ class MLP(BaseEstimator):  # type: ignore[misc]  # scikit-learn publishes no typ
         if network is None:
             objective = None if self.loss is None else find_loss(self.loss)
             last = last if objective is None else objective.partner
-            layers = [Dense(size, self.activation, initializer=INITIALIZER) for size in self._hidden()] + [Dense(outputs, last)]
+            layers = [Dense(size, self.activation, initializer=INITIALIZER) for size in self._hidden()] + [
+                Dense(outputs, last)
+            ]
             network = Network.of(inputs, *layers, loss=objective, penalty=l2(self.alpha, per_sample=True))
         if network.inputs != inputs:
             raise ValueError(
@@ -325,7 +327,7 @@ class MLP(BaseEstimator):  # type: ignore[misc]  # scikit-learn publishes no typ
             )
         if not reset and network.layers != self.network_.layers:
             raise ValueError(f"training cannot go on from {self.network_.spec} as {network.spec}: fit anew")
-        if reset or network != self.network_:
+        if network != vars(self).get("network_"):  # which keeps what it derived and compiled
             self.network_ = network
 
     def _outputs(self, X: Any) -> Array:

@@ -30,7 +30,8 @@ class MLPClassifier(ClassifierMixin, MLP):  # type: ignore[misc]
     loss : str, optional
         Such as "hinge"; by default cross-entropy, binary where there are two classes or many labels.
     solver : str
-        An update rule by name: "adam", "sgd", "rmsprop(rho=0.95)", ...
+        An update rule by name: "adam", "sgd", "rmsprop(rho=0.95)", ... What it does not say itself it takes from
+        learning_rate_init, momentum and, for Adam and its kin, beta_1, beta_2 and epsilon.
     alpha : float
         Strength of the L2 penalty, divided by the number of rows (or the sum of weights) of the minibatch.
     n_threads : int, optional
@@ -40,7 +41,7 @@ class MLPClassifier(ClassifierMixin, MLP):  # type: ignore[misc]
     **others
         batch_size, learning_rate, learning_rate_init, power_t, max_iter, shuffle, random_state, tol, verbose,
         warm_start, momentum, nesterovs_momentum, early_stopping, validation_fraction, beta_1, beta_2, epsilon and
-        n_iter_no_change mean what they mean in scikit-learn.
+        n_iter_no_change mean what they mean in scikit-learn. With tol=0, max_iter is meant as it is: no warning.
 
     Attributes
     ----------
@@ -50,6 +51,8 @@ class MLPClassifier(ClassifierMixin, MLP):  # type: ignore[misc]
     classes_ : ndarray
     coefs_, intercepts_, loss_curve_, n_iter_, ...
         As in scikit-learn.
+    reason_ : str
+        Why training ended.
 
     Examples
     --------
@@ -57,7 +60,7 @@ class MLPClassifier(ClassifierMixin, MLP):  # type: ignore[misc]
     >>> from sklearn.datasets import load_iris
     >>> X, y = load_iris(return_X_y=True)
     >>> spec = "4 -> 8 tanh -> 3 softmax"
-    >>> clf = cr.MLPClassifier(network=spec, max_iter=300, learning_rate_init=0.01, random_state=0)
+    >>> clf = cr.MLPClassifier(network=spec, max_iter=50, batch_size=16, learning_rate_init=0.01, tol=0, random_state=0)
     >>> float(clf.fit(X, y).score(X, y)) > 0.95
     True
     >>> print(clf.network_.derive()["dZ2"])

@@ -161,18 +161,21 @@ def _add(node: Node, memo: Memo, to: Language) -> Code:
 def _hadamard(node: Node, memo: Memo, to: Language) -> Code:
     a, b = node.args
     shape = _broadcast(node.shape, [memo[a], memo[b]])
-    left = _factor(a, memo, to, b, PRODUCT)
     if _core(b).op is reciprocal.op:
-        return Code(to.divide.format(left, _at(memo[_core(b).args[0]], UNARY)), PRODUCT, shape)
-    return Code(to.hadamard.format(left, _factor(b, memo, to, a, UNARY)), PRODUCT, shape)
+        return Code(to.divide.format(_factor(a, memo, PRODUCT), _factor(_core(b).args[0], memo, UNARY)), PRODUCT, shape)
+    if _boolean(a, to) and not _boolean(b, to):
+        a, b = b, a
+    boolean = _boolean(b, to) if memo[a].shape != (1, 1) else None
+    right = boolean.format(memo[b.args[0]].text) if boolean else _factor(b, memo, UNARY)
+    return Code(to.hadamard.format(_factor(a, memo, PRODUCT), right), PRODUCT, shape)
 
 
-def _factor(node: Node, memo: Memo, to: Language, other: Node, level: int) -> str:
-    """A factor; True and False are cheaper than 1.0 and 0.0 beside an array of numbers."""
-    if is_function(node) and to is NUMPY and memo[other].shape != (1, 1):
-        boolean = function_of(node).boolean
-        if boolean and not (is_function(other) and function_of(other).boolean):
-            return boolean.format(memo[node.args[0]].text)
+def _boolean(node: Node, to: Language) -> str | None:
+    """Words for True and False: on the right of an array of numbers, they are cheaper than 1.0 and 0.0."""
+    return function_of(node).boolean if is_function(node) and to is NUMPY else None
+
+
+def _factor(node: Node, memo: Memo, level: int) -> str:
     easily_misread = node.op in (matmul_op, scale_op, reciprocal.op)
     return _at(memo[node], UNARY if easily_misread else level)
 
@@ -198,9 +201,12 @@ def _coefficient(node: Node, memo: Memo, to: Language, k: Fraction) -> Code:
     elif size != 1:
         above.insert(0, number(size, to))
     level = UNARY if inner.op is matmul_op else PRODUCT
-    binds = PRODUCT if above or below else max(memo[inner].binds, level)
+    binds = ATOM
     if not (above and inner.op is full_op and inner.value == 1):
+        binds = max(memo[inner].binds, level)
         above.append(_at(memo[inner], level))
+    if below or len(above) > 1:
+        binds = PRODUCT
     text = " * ".join(above)
     if below:
         text = f"{text} / {below[0] if len(below) == 1 else '(' + ' * '.join(below) + ')'}"

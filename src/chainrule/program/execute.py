@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-import scipy.special  # a few words of the rule book need it; the text says so by name
+import scipy  # and not scipy.special, which a word such as erfc loads when it runs
 
 from chainrule.expr import is_atom, toposort_to_names
 from chainrule.program.code import NUMPY, code

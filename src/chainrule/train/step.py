@@ -39,7 +39,7 @@ class StepProgram:
         """The loss of a minibatch, and the parameters and states after the step."""
         values = {**data, **state}
         loss, *after = self.function(*(values[name] for name in self.inputs), **hyper)
-        return float(loss), dict(zip(self.outputs[1:], after, strict=True))
+        return float(np.asarray(loss).item()), dict(zip(self.outputs[1:], after, strict=True))
 
     def masks(self, rows: int, rng: np.random.Generator, dtype: Any) -> Arrays:
         """The random matrices of one minibatch."""

@@ -1,0 +1,276 @@
+"""Every rule: where it fires, what it makes of an expression, and that the numbers stay."""
+
+import numpy as np
+import pytest
+from networks import derived, in_columns, random_values
+
+from chainrule.derive import derive_equations
+from chainrule.evaluate import evaluate_all
+from chainrule.expr import define, full, matrix, ones, scalar, size
+from chainrule.expr import sum as total
+from chainrule.primitives import (
+    exp,
+    first_maximum,
+    log,
+    log1p,
+    log_softmax,
+    logistic,
+    logsumexp,
+    reciprocal,
+    softmax,
+    step,
+    tanh,
+)
+from chainrule.render.text import text
+from chainrule.rewrite import Rewriter
+from chainrule.rules import (
+    ALGEBRA,
+    STABLE,
+    bilinear_forms_read_from_the_left,
+    constant_matrix_is_an_outer_product,
+    constants_multiply,
+    exp_of_log_softmax,
+    factor_of_a_row_leaves_its_sum,
+    hadamard_products_are_flat,
+    known_row_sums,
+    like_terms_are_collected,
+    line_sum,
+    log_of_complement_of_logistic,
+    log_of_exp,
+    log_of_logistic,
+    log_of_one_plus_exp,
+    log_of_softmax,
+    minus_enters,
+    names_are_used,
+    numbers_leave_products,
+    sums_are_tidy,
+    transposes_go_inward,
+    zero_annihilates,
+)
+
+R, S, T = (matrix(name, "n", "k") for name in "RST")
+A, B = matrix("A", "k", "k"), matrix("B", "k", "k")
+U, V, ROW = matrix("U", "k", 1), matrix("V", "k", 1), matrix("r", 1, "k")
+Y = matrix("Y", "n", "k", role="target", facts=("rows_sum_to_one",))
+Y3 = matrix("Y3", "n", 3, facts=("one_hot",))
+TALL = matrix("C", "n", "k", facts=("columns_sum_to_one",))
+LAM, N = scalar("lam"), size("n")
+LONG, SHORT = ones("n"), ones("k")
+Z = define("Z", R @ A)
+P, Q = define("P", softmax(Z)), define("Q", logistic(Z))
+Z_NAMED, A_NAMED = define("A1", tanh(Z)), define("A2", logistic(Z))
+
+FIRES = [
+    (numbers_leave_products, (3 * R) @ A, "3 R A"),
+    (numbers_leave_products, R @ (LAM * A / N), "(lam R A)/n"),
+    (numbers_leave_products, -R * S, "-R ∘ S"),
+    (numbers_leave_products, (R / 3).T, "R'/3"),
+    (transposes_go_inward, (R @ A).T, "A' R'"),
+    (transposes_go_inward, (R + S).T, "R' + S'"),
+    (transposes_go_inward, (R * S).T, "R' ∘ S'"),
+    (transposes_go_inward, tanh(R).T, "tanh(R')"),
+    (transposes_go_inward, (U.T @ A @ V).T, "U' A V"),
+    (transposes_go_inward, full(2, ("n", "k")).T, "2"),
+    (constants_multiply, LONG @ SHORT.T, "1"),
+    (constants_multiply, LONG.T @ LONG, "n"),
+    (constants_multiply, ones(3).T @ full(2, (3, "k")), "6"),
+    (constants_multiply, ones(1), "1"),
+    (constant_matrix_is_an_outer_product, full(3, ("n", "k")) @ A, "3 1 (1' A)"),
+    (constant_matrix_is_an_outer_product, R @ full(3, ("k", "k")), "3 R 1 1'"),
+    (constant_matrix_is_an_outer_product, full(3, (1, 1)) @ ROW, "3 r"),
+    (constant_matrix_is_an_outer_product, U @ full(3, (1, 1)), "3 U"),
+    (constant_matrix_is_an_outer_product, full(3, (1, "n")) @ R, "3 1' R"),
+    (constant_matrix_is_an_outer_product, R @ full(3, ("k", 1)), "3 R 1"),
+    (constant_matrix_is_an_outer_product, full(3, ("n", 1)) @ ROW, "3 1 r"),
+    (constant_matrix_is_an_outer_product, U @ full(3, (1, "k")), "3 U 1'"),
+    (known_row_sums, Y @ SHORT, "1"),
+    (known_row_sums, (P - Y) @ SHORT, "0"),
+    (known_row_sums, LONG.T @ TALL, "1'"),
+    (known_row_sums, (Y3 - full(0.5, ("n", 3))) @ ones(3), "-1/2"),
+    (known_row_sums, first_maximum(R) @ SHORT, "1"),
+    (known_row_sums, SHORT.T @ softmax(R).T, "1'"),
+    (factor_of_a_row_leaves_its_sum, ((U @ SHORT.T) * A) @ SHORT, "U ∘ (A 1)"),
+    (factor_of_a_row_leaves_its_sum, (A * (U @ SHORT.T)) @ SHORT, "U ∘ (A 1)"),
+    (factor_of_a_row_leaves_its_sum, LONG.T @ ((LONG @ ROW) * R), "r ∘ (1' R)"),
+    (sums_are_tidy, 2 * R + 2 * S, "2 (R + S)"),
+    (sums_are_tidy, -R + S, "S - R"),
+    (sums_are_tidy, -R - S, "-(R + S)"),
+    (sums_are_tidy, R + (S + T), "R + S + T"),
+    (sums_are_tidy, R - (S - T), "R + T - S"),
+    (sums_are_tidy, R / N - S / N, "(R - S)/n"),
+    (like_terms_are_collected, R + R, "2 R"),
+    (like_terms_are_collected, R - R, "0"),
+    (like_terms_are_collected, R * reciprocal(R), "1"),
+    (like_terms_are_collected, R * S + R * T, "R ∘ (S + T)"),
+    (like_terms_are_collected, -(Y * reciprocal(R)) * R * (1 - R) + (1 - Y) * R, "R - Y"),
+    (like_terms_are_collected, R * full(1, ("n", "k")), "R"),
+    (bilinear_forms_read_from_the_left, U.T @ (A @ V), "U' A V"),
+    (hadamard_products_are_flat, R * (S * T), "R ∘ S ∘ T"),
+    (zero_annihilates, full(0, ("n", "k")) @ A, "0"),
+    (zero_annihilates, R @ full(0, ("k", "h")), "0"),
+    (log_of_softmax, log(P), "log_softmax(Z)"),
+    (log_of_logistic, log(Q), "-softplus(-Z)"),
+    (log_of_complement_of_logistic, log(1 - Q), "-softplus(Z)"),
+    (log_of_one_plus_exp, log(1 + exp(Z)), "softplus(Z)"),
+    (log_of_one_plus_exp, log1p(exp(Z)), "softplus(Z)"),
+    (log_of_exp, log(exp(Z)), "Z = R A"),
+    (exp_of_log_softmax, exp(define("S", log_softmax(Z))), "softmax(Z)"),
+    (names_are_used({tanh(Z): Z_NAMED})[0], tanh(Z), "A1 = tanh(Z)"),
+    (names_are_used({logistic(Z): A_NAMED})[1], logistic(-Z), "1 - A2"),
+]
+
+
+SILENT = [
+    (numbers_leave_products, R @ A),
+    (transposes_go_inward, R.T),
+    (transposes_go_inward, Z.T),
+    (transposes_go_inward, SHORT.T),
+    (constants_multiply, LONG @ ROW),
+    (constants_multiply, SHORT),
+    (constant_matrix_is_an_outer_product, full(float("nan"), ("n", "k")) @ A),
+    (known_row_sums, R @ SHORT),
+    (known_row_sums, LONG.T @ Y),
+    (known_row_sums, (Y + full(0.5, ("n", "k"))) @ SHORT),
+    (known_row_sums, (LAM * Y) @ SHORT),
+    (known_row_sums, LONG.T @ softmax(R)),
+    (known_row_sums, tanh(R) @ SHORT),
+    (factor_of_a_row_leaves_its_sum, (R * S) @ SHORT),
+    (factor_of_a_row_leaves_its_sum, ((LONG @ ROW) * R) @ SHORT),
+    (sums_are_tidy, R - S),
+    (sums_are_tidy, LAM * R + R),
+    (like_terms_are_collected, (R @ A) * (1 - S * S)),
+    (like_terms_are_collected, R * full(float("inf"), ("n", "k"))),
+    (like_terms_are_collected, reciprocal(full(0, ("n", "k"))) * R),
+    (bilinear_forms_read_from_the_left, U.T @ A),
+    (hadamard_products_are_flat, R * S * T),
+    (zero_annihilates, R @ A),
+    (log_of_softmax, log(Q)),
+    (log_of_logistic, log(P)),
+    (log_of_complement_of_logistic, log(1 - P)),
+    (log_of_complement_of_logistic, log(2 - Q)),
+    (log_of_complement_of_logistic, log(1 - 2 * Q)),
+    (log_of_complement_of_logistic, log(1 + Q)),
+    (log_of_one_plus_exp, log(2 + exp(Z))),
+    (log_of_one_plus_exp, log(1 + 2 * exp(Z))),
+    (log_of_one_plus_exp, log(exp(Z))),
+    (log_of_one_plus_exp, log1p(tanh(Z))),
+    (log_of_exp, log(1 + exp(Z))),
+    (exp_of_log_softmax, exp(Z)),
+    (names_are_used({tanh(Z): Z_NAMED})[0], tanh(R)),
+    (names_are_used({logistic(Z): A_NAMED})[1], logistic(-2 * Z)),
+    (names_are_used({logistic(Z): A_NAMED})[1], logistic(Z)),
+]
+
+
+def name_of(row):
+    return f"{row[0].__name__}: {text(row[1])}"
+
+
+@pytest.mark.parametrize(("rule", "expression", "expected"), FIRES, ids=map(name_of, FIRES))
+def test_a_rule_fires_and_keeps_shape_and_value(rule, expression, expected):
+    out = rule(expression)
+
+    assert expression.op in getattr(rule, "ops", (expression.op,))
+    assert text(out) == expected
+    assert out.shape == expression.shape
+    before, after = evaluate_all([expression, out], random_values(expression, out))
+    np.testing.assert_allclose(after, before, rtol=1e-12, atol=1e-14)  # some sums are exactly zero
+
+
+@pytest.mark.parametrize(("rule", "expression"), SILENT, ids=map(name_of, SILENT))
+def test_a_rule_is_silent_where_its_identity_says_nothing(rule, expression):
+    out = rule(expression)
+
+    assert out is None or out is expression
+
+
+def test_every_rule_fires_above_and_is_an_identity_in_words():
+    rules = [*ALGEBRA, *STABLE, *names_are_used({})]
+
+    assert {r.__name__ for r in rules} == {row[0].__name__ for row in FIRES}
+    assert all(r.__doc__ for r in rules)
+
+
+def test_every_rule_fires_in_some_derivation():
+    flat = derive_equations([(define("loss", total(step(R @ A))), "", "loss")], [A])
+    fired = {
+        s.rule
+        for d in (
+            derived((4, 5, 3), ("tanh", "softmax"), "cross_entropy", weights=True, penalty=True, label_smoothing=0.1),
+            derived((4, 5, 1), ("silu", "logistic"), "binary_cross_entropy"),
+            flat,
+            derived((4, 5, 3), ("gelu", "log_softmax"), "squared_error", weights=True),
+        )
+        for s in (*d.steps, *in_columns(d).steps)
+    }
+
+    assert {r.__name__ for r in ALGEBRA} - fired == set()
+
+
+# ---- what rules are made of
+
+FINISHED = [
+    (-(R - S), "S - R"),
+    (-(R - S) / N, "(S - R)/n"),
+    (-2 * (R - S), "2 (S - R)"),
+    (-(R - S - T), "S + T - R"),
+    (-(2 - R), "R - 2"),
+    (-(R + S), "-(R + S)"),
+    (R - S, "R - S"),
+    (-(R * S), "-R ∘ S"),
+    (2 * (R - S), "2 (R - S)"),
+]
+
+
+@pytest.mark.parametrize(("expression", "expected"), FINISHED, ids=[text(row[0]) for row in FINISHED])
+def test_a_minus_enters_a_difference_only(expression, expected):
+    out = minus_enters(expression)
+
+    assert text(out) == expected
+    before, after = evaluate_all([expression, out], random_values(expression, out))
+    np.testing.assert_allclose(after, before, rtol=1e-13)
+
+
+LINES = [
+    (Y, 1, 1),
+    (Y, 0, None),
+    (Y.T, 0, 1),
+    (TALL, 0, 1),
+    (P, 1, 1),
+    (P.T, 0, 1),
+    (softmax.twin(R), 0, 1),
+    (softmax.twin(R), 1, None),
+    (P - Y, 1, 0),
+    (3 * P - Y, 1, 2),
+    (-(P - Y), 1, 0),
+    (LAM * P, 1, None),
+    (full(0.5, ("n", 4)), 1, 2),
+    (full(0.5, ("n", 4)), 0, None),
+    (ones(3), 0, 3),
+    (ones("n"), 1, 1),
+    (P + R, 1, None),
+    (logsumexp(R), 1, None),
+]
+
+
+@pytest.mark.parametrize(("expression", "axis", "expected"), LINES)
+def test_sums_of_lines_are_known_by_facts(expression, axis, expected):
+    assert line_sum(expression, axis) == expected
+
+
+def test_sums_of_lines_do_not_recurse():
+    nested, long = P, P
+    for i in range(5000):
+        nested, long = define(f"N{i}", nested), long + P
+
+    assert line_sum(nested, 1) is None
+    assert line_sum(long, 1) is None
+
+
+def test_stable_forms_are_finite_at_any_score():
+    for loss in (log(P), log(Q), log(1 - Q), log(1 + exp(Z))):
+        stable = Rewriter(STABLE)(loss)
+        for score in (-800, 800):
+            values = {"R": score * np.eye(5), "A": np.eye(5), "n": 5}
+            with np.errstate(over="raise", invalid="raise", divide="raise"):
+                assert np.isfinite(evaluate_all([stable], values)[0]).all()
