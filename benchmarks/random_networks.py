@@ -51,8 +51,10 @@ class Case:
         """The loss and the gradient as PyTorch finds them."""
         from benchmarks.torch_reference import loss_and_gradient
 
-        values = self.network.forward(self.params, self.X, training=True, random_state=self.seed)
-        masks = {name: value for name, value in values.items() if name.startswith("M")}
+        masks = {}
+        if self.network.drops:
+            values = self.network.forward(self.params, self.X, training=True, random_state=self.seed)
+            masks = {name: value for name, value in values.items() if name.startswith("M")}
         return loss_and_gradient(self.network, self.params, self.X, self.Y, self.sample_weight, masks)
 
     def features(self) -> Iterator[tuple[str, str]]:

@@ -2,9 +2,9 @@
 
     python -m benchmarks.tables [--quick] [--data DIR]
 
-Five seeds each (a seed is a split and initial weights); the verdict is 'level or better' where chainrule's mean is at least
-scikit-learn's less one standard error of the difference of the two means. The last column is the mean difference seed by
-seed, with its own standard error: the sharper figure, and on a small table a noisy one.
+Five seeds each (a seed is a split and initial weights); the verdict is 'level or better' where chainrule's mean is at
+least scikit-learn's less one standard error of the difference of the two means. The last column is the mean difference
+seed by seed, with its own standard error: the sharper figure, and on a small table a noisy one.
 """
 
 from __future__ import annotations
@@ -41,7 +41,13 @@ def scores(name: str, options: object, seed: int) -> tuple[float, float]:
     data = prepare(table, target, random_state=seed)
     out = []
     for kind in RIVALS[data.target.task]:
-        model = kind(hidden_layer_sizes=(100,), random_state=seed, max_iter=epochs, batch_size=32 if len(data.X) < 5_000 else 200, tol=0.0)
+        model = kind(
+            hidden_layer_sizes=(100,),
+            random_state=seed,
+            max_iter=epochs,
+            batch_size=32 if len(data.X) < 5_000 else 200,
+            tol=0.0,
+        )
         out.append(float(model.fit(data.X, data.y).score(data.X_test, data.y_test)))
     return out[0], out[1]
 
@@ -60,7 +66,8 @@ def main() -> int:
         level = difference.mean() >= -np.hypot(*error)
         fair &= bool(level)
         shown = [f"{m:.4f} +- {e:.4f}" for m, e in zip(mean, error, strict=True)]
-        print(f"{name:20} {shown[0]:>20} {shown[1]:>20}   {'level or better' if level else 'WORSE':15}  {difference.mean():+.4f} +- {paired:.4f}")
+        verdict = "level or better" if level else "WORSE"
+        print(f"{name:20} {shown[0]:>20} {shown[1]:>20}   {verdict:15}  {difference.mean():+.4f} +- {paired:.4f}")
     return 0 if fair or options.quick else 1
 
 

@@ -6,7 +6,7 @@ import sys
 import expressions as anything
 import numpy as np
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from networks import derived, in_columns, random_values
 from program.random_expressions import expressions as tame
 from program.random_expressions import random_values as tame_values
@@ -155,6 +155,7 @@ def test_rewriting_keeps_shape_and_value(expression):
     assert np.max(np.abs(after - before), initial=0) <= 1e-9 * size
 
 
+@settings(max_examples=30)
 @given(tame())
 def test_every_step_of_a_random_rewriting_replays(expression):
     rewriter = Rewriter(RULES)
@@ -225,10 +226,11 @@ def deep(depth, activation="tanh"):
     return derived((3,) * (depth + 1), (activation,) * (depth - 1) + ("softmax",), "cross_entropy")
 
 
-def test_five_thousand_layers_meet_no_limit():
-    d = deep(5000)
+@pytest.mark.parametrize("depth", [1500, pytest.param(5000, marks=pytest.mark.slow)])
+def test_thousands_of_layers_meet_no_limit(depth):
+    d = deep(depth)
 
-    assert [e.name for e in d.equations if e.phase == "backward"][-3:] == ["dZ1", "dW1", "db1"]
+    assert [e.name for e in d.equations if e.phase == "backward"][-3:] == ["dZ1", "db1", "dW1"]
 
 
 @pytest.mark.parametrize("activation", ["tanh", "relu", "gelu", "softmax"])
@@ -342,6 +344,6 @@ def calls(run, depth):
 
 @pytest.mark.parametrize("run", [deep, deep_columns, *GRAPHS])
 def test_the_cost_is_linear_in_depth(run):
-    first, second, third = (calls(run, depth) for depth in (100, 200, 400))
+    first, second, third = (calls(run, depth) for depth in (40, 80, 160))
 
     assert third - second < 2.2 * (second - first)

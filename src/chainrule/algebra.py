@@ -148,7 +148,7 @@ def _terms(node: Node, expand: bool) -> list[Term] | None:
     """The collected terms, in reading order; None if they are many."""
     found: dict[object, Term] = {}
     stack = [_flatten(node)]
-    for _ in range(4 * MOST_TERMS):
+    for _ in range(2 * MOST_TERMS):
         if not stack:
             return [t for t in found.values() if t.number]
         term = stack.pop()

@@ -20,6 +20,7 @@ from chainrule.expr import (
     symbol_op,
     toposort_to_names,
     turned,
+    walk,
 )
 from chainrule.rewrite import Rewriter, Rule, Step
 from chainrule.rules import ALGEBRA, minus_enters
@@ -77,13 +78,16 @@ def reissue(
     return Derived(tuple(equations), (*derived.steps, *rewriter.steps))
 
 
-def _scalar_turned(node: Node) -> Node:
+def _scalar_turned(root: Node) -> Node:
     """s' = s for a 1 x 1 matrix: (a B c)' = c' B' a', so that what is inside is read in the new layout."""
-    if node.op is matmul_op:
-        return node.args[1].T @ node.args[0].T
-    if node.op in (add_op, scale_op, hadamard_op):
-        return rebuild(node, tuple(_scalar_turned(a) for a in node.args))
-    return node
+    sums = (add_op, scale_op, hadamard_op)
+    new: dict[Node, Node] = {}
+    for node in walk([root], lambda n: n.args if n.op in sums else ()):
+        if node.op is matmul_op:
+            new[node] = node.args[1].T @ node.args[0].T
+        else:
+            new[node] = rebuild(node, tuple(new[a] for a in node.args)) if node.op in sums else node
+    return new[root]
 
 
 def columns(name: str) -> bool:

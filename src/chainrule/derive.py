@@ -9,7 +9,19 @@ from typing import Literal
 
 from chainrule.adjoint import sweep
 from chainrule.errors import DerivationError
-from chainrule.expr import Node, define, define_op, full, is_atom, matmul_op, rebuild, toposort, toposort_to_names
+from chainrule.expr import (
+    Node,
+    define,
+    define_op,
+    full,
+    full_op,
+    is_atom,
+    matmul_op,
+    rebuild,
+    scale_op,
+    toposort,
+    toposort_to_names,
+)
 from chainrule.functions import function_of, is_function
 from chainrule.rewrite import Rewriter, Rule, Step
 from chainrule.rules import ALGEBRA, STABLE, is_ones_column, minus_enters, names_are_used
@@ -152,7 +164,7 @@ def derive_equations(
         name = f"d{node.name}"
         rewriter.equation = name
         G = rewriter(G)
-        if node not in named:
+        if node not in named or (node not in wanted and _is_number(G)):
             return G
         tidy = minus_enters(G)
         if tidy is not G:
@@ -204,6 +216,11 @@ def _replaced(root: Node, renewed: dict[Node, Node]) -> Node:
     for node in toposort_to_names(root):
         new[node] = renewed.get(node, node) if is_atom(node) else rebuild(node, tuple(new[a] for a in node.args))
     return new[root]
+
+
+def _is_number(G: Node) -> bool:
+    """A constant adjoint is put in where it is used: a name would say less."""
+    return (G.args[0] if G.op is scale_op else G).op is full_op
 
 
 def _who_is_named(loss: Node, wanted: Collection[Node], keep: Collection[str]) -> set[Node]:

@@ -1,6 +1,7 @@
 """Random expressions over every operation and every record of the rule book, and arrays to run them on."""
 
 import numpy as np
+import scipy.special
 from hypothesis import strategies as st
 
 import chainrule as cr
@@ -124,3 +125,10 @@ def value_and_size(expression, values):
     with np.errstate(all="ignore"):
         arrays = evaluate_all(nodes, values)
     return arrays[-1], max(1.0, *(np.max(np.abs(a)) for a in arrays))
+
+
+def run(text, values):
+    """What a program of NumPy defines, given nothing but NumPy, SciPy's functions and values."""
+    namespace = {"np": np, "scipy": scipy, **values}
+    exec(compile(text, "<printed>", "exec"), namespace)
+    return namespace

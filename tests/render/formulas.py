@@ -147,6 +147,7 @@ CASES = {  # name: (expression, text, LaTeX)
     "powers_of_scalars": (scale(A, 3, (lr, 2), (n, -2)), "3 lr^2 A/n^2", r"\frac{3 \eta^{2}}{n^{2}} A"),
     "two_scalars_below": (scale(A @ W1, 1, (lr, -1), (n, -1)), "(A W1)/(lr n)", r"\frac{1}{\eta n} A W_{1}"),
     "scalar_sum": (scale(A, 1, (1 - beta1, 1)), "(1 - beta1) A", r"(1 - \beta_{1}) A"),
+    "scalar_sum_squared": (scale(A, 1, (1 - beta1, 2)), "(1 - beta1)^2 A", r"(1 - \beta_{1})^{2} A"),
     "scalar_sum_below": (scale(A, 1, (1 - beta1, -1)), "A/(1 - beta1)", r"\frac{1}{1 - \beta_{1}} A"),
     "scalar_sum_and_number_below": (
         scale(A, "1/2", (1 - beta1, -1)),

@@ -127,7 +127,8 @@ def verify(derived: Derived, *, random_state: int | None = 0, tolerance: float =
 
 def _sizes(nodes: Sequence[Node]) -> tuple[dict[str, int], dict[int, int]]:
     """A prime of its own for each named size and for each large one; what targets show, coefficients may know."""
-    found = dict.fromkeys(s for node in nodes for s in node.shape)
+    counts = (node.value.name for node in nodes if node.op is symbol_op and node.value.role == "size")
+    found = dict.fromkeys([*(s for node in nodes for s in node.shape), *counts])
     known = {s for node in nodes if node.op is symbol_op and node.value.role == "target" for s in node.shape}
     kept = {s for s in found if isinstance(s, int) and (s <= LARGE or s in known)}
     primes = (p for p in count(7) if p not in kept and all(p % q for q in range(2, math.isqrt(p) + 1)))

@@ -203,7 +203,7 @@ def _coefficient(node: Node, memo: Memo, to: Language, k: Fraction) -> Code:
     level = UNARY if inner.op is matmul_op else PRODUCT
     binds = ATOM
     if not (above and inner.op is full_op and inner.value == 1):
-        binds = max(memo[inner].binds, level)
+        binds = memo[inner].binds if memo[inner].binds >= level else ATOM
         above.append(_at(memo[inner], level))
     if below or len(above) > 1:
         binds = PRODUCT
@@ -268,8 +268,9 @@ def _tightness(template: str) -> int:
         depth -= c in ")]}"
         outside += "" if depth else c
         depth += c in "([{"
-    for level, operators in ((ATOM, ""), (POWER, "*"), (PRODUCT, "*/ ")):
-        if all(c.isalnum() or c in f"_.,()[]{{}}{operators}" for c in outside):
+    for level, operator in ((ATOM, ""), (POWER, "**"), (PRODUCT, " * "), (PRODUCT, " / ")):
+        outside = outside.replace(operator, "")
+        if all(c.isalnum() or c in "_.()[]{}" for c in outside):
             return level
     return LOOSE
 

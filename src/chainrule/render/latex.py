@@ -27,6 +27,7 @@ from chainrule.render.notation import (
     form,
     number_text,
 )
+from chainrule.render.text import without_repeats
 from chainrule.shapes import Shape, Size
 
 Derivatives = Literal["delta", "partial"]
@@ -252,6 +253,7 @@ def document(equations: Iterable[Equation], *, derivatives: Derivatives = "delta
 
 
 def _aligned(equations: list[Equation], derivatives: Derivatives, after_heading: str) -> str:
+    equations, likewise = without_repeats(equations)
     names = {str(n.name) for n in toposort(*(e.expression for e in equations)) if is_atom(n)}
     to = _alphabet(derivatives, names | {e.name for e in equations})
     left = [to.name(e.name) for e in equations]
@@ -265,6 +267,8 @@ def _aligned(equations: list[Equation], derivatives: Derivatives, after_heading:
         first, *more = broken(compose(e.expression, to).pieces, width, width, _indent, to.space)
         rows.append(rf"  {name.text} &= {joined(first)} && {shape} \\")
         rows += [rf"  &{_quads(line[0])} {{}}{joined(line)} \\" for line in more]
+    if likewise:
+        rows.append(rf"  &\textit{{likewise for }} {', '.join(name_latex(name).text for name in likewise)} \\")
     body = "\n".join(rows).removesuffix(r" \\")
     return f"\\begin{{align*}}\n{body}\n\\end{{align*}}"
 

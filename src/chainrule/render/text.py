@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Iterable
 
@@ -74,9 +75,10 @@ def equations_text(equations: Iterable[Equation]) -> str:
     """The equations by phase, with shapes and rules, within 80 columns.
 
     A long formula goes on in lines that start with an operator: under the equals sign if it is the outermost,
-    further right the deeper it stands.
+    further right the deeper it stands. The update equations of a rule with a memory are shown for one parameter, as
+    they say the same of every other.
     """
-    equations = list(equations)
+    equations, likewise = without_repeats(list(equations))
     names = max((len(e.name) for e in equations), default=0)
     notes = _notes(equations)
     room = WIDTH - max((len(line) + 2 for note in notes for line in note), default=0)
@@ -89,7 +91,35 @@ def equations_text(equations: Iterable[Equation]) -> str:
         if i == 0 or e.phase != equations[i - 1].phase:
             lines.append(e.phase)
         lines += _beside(body, note, column) if room else [*body, *(f"{'':8}{line}" for line in note)]
+    if likewise:
+        lines += textwrap.wrap(f"likewise for {', '.join(likewise)}", WIDTH, initial_indent="  ", subsequent_indent="  ")
     return "\n".join(lines)
+
+
+def without_repeats(equations: list[Equation]) -> tuple[list[Equation], list[str]]:
+    """The equations to show, and the parameters of which the update equations left out would say the same."""
+    updates = [e for e in equations if e.phase == "update"]
+    names = {e.name for e in equations}
+    parameters = [p for e in updates if f"d{(p := e.name.removesuffix('_next'))}" in names]
+    if len(updates) <= len(parameters):
+        return equations, []  # one line each
+    said: set[str] = set()
+    shown, likewise = [e for e in equations if e.phase != "update"], []
+    for e in updates:
+        owner = next((p for p in parameters if _about(p).search(e.name)), None)
+        line = f"{e.name} = {write(e.expression, TEXT)}"
+        pattern = line if owner is None else _about(owner).sub("*", line)
+        if pattern not in said:
+            said.add(pattern)
+            shown.append(e)
+        elif owner is not None and owner not in likewise:
+            likewise.append(owner)
+    return shown, likewise
+
+
+def _about(parameter: str) -> re.Pattern[str]:
+    """Where a name speaks of a parameter: W1, dW1, m_W1, W1_next, and not W11."""
+    return re.compile(rf"(?<![A-Za-ce-z0-9]){parameter}(?![0-9])")
 
 
 def _notes(equations: list[Equation]) -> list[list[str]]:
