@@ -3,8 +3,8 @@
     python -m benchmarks.flower [--quick]
 
 Data by NumPy's legacy generator, seed 1; W = 0.01 randn with seed 2 in columns layout (W1 first), biases 0; learning
-rate 1.2. The costs are those of a much-read course, recomputed in float64: the derived program must give them to 1e-5 up
-to step 7,000 (after about 7,500 steps rounding is amplified). Run in rows and in columns.
+rate 1.2. The costs are those of a much-read course, recomputed in float64: the derived program must give them to 1e-5
+up to step 7,000 (after about 7,500 steps rounding is amplified). Run in rows and in columns.
 """
 
 from __future__ import annotations

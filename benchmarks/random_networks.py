@@ -202,32 +202,32 @@ def main() -> int:
 
     torch.set_num_threads(1)  # small products, in one order
     print_machine("torch")
-    passed: list[Outcome] = []
-    failed: list[Outcome] = []
-    again = 0
+    counts: Counter[tuple[str, str]] = Counter()
+    worst, passed, failed, again = 0.0, 0, 0, 0
     for outcome in outcomes(20 if options.quick else options.count, options.seed):
         if outcome is None:
             again += 1
             continue
-        (passed if outcome.passed else failed).append(outcome)
+        counts.update(outcome.case.features())
+        worst = max(worst, outcome.ratio)
+        passed += outcome.passed
         if not outcome.passed:
-            print(f"failed by {outcome.ratio:.2g} of what is allowed: {outcome.case.network!r}", flush=True)
-    print_coverage([*passed, *failed])
-    worst = max(passed + failed, key=lambda outcome: outcome.ratio)
-    print(f"worst: {worst.ratio:.2g} of what is allowed, {worst.case.network!r}")
-    print(f"{len(passed)} of {len(passed) + len(failed)} passed, {again} drawn again, seed {options.seed}")
+            failed += 1
+            print(f"{outcome.ratio:.2g} of what is allowed: {outcome.case.network!r}", flush=True)
+    print_coverage(counts)
+    print(f"{passed} of {passed + failed} passed, the worst at {worst:.2g} of what is allowed")
+    print(f"{again} drawn again, seed {options.seed}")
     return 1 if failed else 0
 
 
-def print_coverage(compared: list[Outcome]) -> None:
+def print_coverage(counts: Counter[tuple[str, str]]) -> None:
     """How many networks had each feature."""
-    counts = Counter(feature for outcome in compared for feature in set(outcome.case.features()))
     for kind in dict.fromkeys(kind for kind, _ in counts):
         found = {name: n for (k, name), n in counts.most_common() if k == kind}
         if kind == "loss on":
             print(f"{len(found)} of {sum(len(endings) for _, endings in pairs())} losses on a last activation")
-            continue
-        print(f"{kind}: {', '.join(f'{name} ({n})' for name, n in found.items())}")
+        else:
+            print(f"{kind}: {', '.join(f'{name} ({n})' for name, n in found.items())}")
     print()
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from typing import Literal
 
@@ -157,18 +157,18 @@ def derive_equations(
     named = _who_is_named(loss, wanted, keep)
     via = _ways_down(loss, named)
     backward: list[Equation] = []
+    steps: list[Step] = []
 
     def settle(node: Node, G: Node) -> Node:
         if node is loss or not is_atom(node):
             return G
-        name = f"d{node.name}"
-        rewriter.equation = name
         G = rewriter(G)
         if node not in named or (node not in wanted and _is_number(G)):
-            return G
-        tidy = minus_enters(G)
+            return G  # its steps belong to the next equation, where it is put in
+        name, tidy = f"d{node.name}", minus_enters(G)
         if tidy is not G:
-            rewriter.steps.append(Step(minus_enters.__name__, G, tidy, name))
+            rewriter.steps.append(Step(minus_enters.__name__, G, tidy))
+        steps.extend(replace(s, equation=name) for s in rewriter.steps[len(steps) :])
         backward.append(Equation(name, tidy, node.shape, via[node], "backward"))
         return define(name, tidy)
 
@@ -178,7 +178,7 @@ def derive_equations(
         for w in wanted
         if w not in adjoint
     )
-    return Derived((*equations, *_in_reading_order(backward, wanted)), (*before, *rewriter.steps))
+    return Derived((*equations, *_in_reading_order(backward, wanted)), (*before, *steps))
 
 
 def _in_reading_order(backward: list[Equation], wanted: Iterable[Node]) -> list[Equation]:

@@ -105,6 +105,22 @@ def test_rows_of_probabilities_come_back_as_the_likeliest_class():
     assert soft.decode(np.array([[0.2, 0.7, 0.1], [0.4, 0.3, 0.3]])).tolist() == [1, 0]
 
 
+@pytest.mark.parametrize(
+    ("spec", "loss", "outputs"),
+    [
+        ("4 -> 1 logistic", None, [0.4, 0.6]),
+        ("4 -> 1", "half_squared_error", [0.4, 0.6]),
+        ("4 -> 1", "hinge", [-0.1, 0.1]),
+    ],
+)
+def test_an_output_says_yes_above_the_middle_of_no_and_yes(spec, loss, outputs):
+    labelled = encoding(spec, "binary", ["no", "yes"], loss)
+    marked = encoding(spec, "multilabel", [0], loss)
+
+    assert labelled.decode(np.array(outputs)[:, None]).tolist() == ["no", "yes"]
+    assert marked.decode(np.array(outputs)[:, None]).tolist() == [[0], [1]]
+
+
 # Probabilities
 
 

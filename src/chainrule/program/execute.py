@@ -22,7 +22,8 @@ def compile_function(
     lines = [f"def {name}({', '.join(inputs)}):"]
     lines += [f"{INDENT}{s.target} = {code(s.expression, NUMPY)}" for s in statements]
     lines.append(f"{INDENT}return ({', '.join(outputs)},)")
-    return run("\n".join(lines), name)
+    function: Callable[..., tuple[Any, ...]] = run("\n".join(lines), name)
+    return function
 
 
 def run(text: str, name: str) -> Any:

@@ -92,7 +92,8 @@ def equations_text(equations: Iterable[Equation]) -> str:
             lines.append(e.phase)
         lines += _beside(body, note, column) if room else [*body, *(f"{'':8}{line}" for line in note)]
     if likewise:
-        lines += textwrap.wrap(f"likewise for {', '.join(likewise)}", WIDTH, initial_indent="  ", subsequent_indent="  ")
+        others = f"likewise for {', '.join(likewise)}"
+        lines += textwrap.wrap(others, WIDTH, initial_indent="  ", subsequent_indent="  ")
     return "\n".join(lines)
 
 
