@@ -48,8 +48,8 @@ def network(
         W, b = matrix(f"W{i}", rows, width, role="parameter"), matrix(f"b{i}", 1, width, role="parameter")
         Z = define(f"Z{i}", A @ W + ones("n") @ b)
         f = ACTIVATIONS[name] if isinstance(name, str) else name
-        out = f(Z) + A if residual and rows == width else f(Z)
         last = i == len(functions)
+        out = f(Z) + A if residual and rows == width and not last else f(Z)
         A = define("P" if last and f.name == "softmax" else f"A{i}", out)
         net.forward += [(Z, "dense", "forward"), (A, str(f), "forward")]
         if masks and not last:

@@ -1,5 +1,7 @@
 """Derivations: their golden text, their order, gradients of any graph against independent oracles."""
 
+import re
+
 import autograd.numpy as anp
 import numpy as np
 import pytest
@@ -11,7 +13,7 @@ from chainrule.check.replay import verify
 from chainrule.derive import derive_equations, gradient, gradients
 from chainrule.errors import DerivationError
 from chainrule.evaluate import evaluate, evaluate_all
-from chainrule.expr import define, full, matrix, ones, scalar, scale, size, toposort
+from chainrule.expr import define, full, matrix, ones, rebuild, scalar, scale, size, toposort
 from chainrule.expr import sum as total
 from chainrule.primitives import (
     abs,
@@ -97,9 +99,7 @@ def test_six_equations_of_one_hidden_layer_with_a_sigmoid_output():
     ]
 
 
-@pytest.mark.parametrize(
-    "loss_of", [total, lambda Y: total(exp(Y)), lambda Y: total(Y @ Y.T)], ids=["sum", "exp", "gram"]
-)
+@pytest.mark.parametrize("loss_of", [lambda Y: total(exp(Y)), lambda Y: total(Y @ Y.T)], ids=["exp", "gram"])
 def test_a_linear_layer_under_any_loss(loss_of):
     X, W, b = matrix("X", "n", "d"), matrix("W", "d", "k"), matrix("b", 1, "k")
     Y = define("Y", X @ W + ones("n") @ b)
@@ -107,11 +107,16 @@ def test_a_linear_layer_under_any_loss(loss_of):
 
     d = right(derive_equations([(Y, "dense", "forward"), (loss, "", "loss")], [X, W, b], keep=["Y"]))
 
-    found = {e.name: text(e.node) for e in d.equations}
-    if loss_of is not total:
-        assert [found[name] for name in ("dW", "dX", "db")] == ["dW = X' dY", "dX = dY W'", "db = 1' dY"]
-    else:  # then dY = 1 is a number and is put in
-        assert found["dY"] == "dY = 1"
+    assert set(backward(d)[1:]) == {"dW = X' dY", "dX = dY W'", "db = 1' dY"}
+
+
+def test_a_constant_signal_is_put_in():
+    X, W, b = matrix("X", "n", "d"), matrix("W", "d", "k"), matrix("b", 1, "k")
+    Y = define("Y", X @ W + ones("n") @ b)
+
+    d = right(derive_equations([(Y, "dense", "forward"), (define("loss", total(Y)), "", "loss")], [W, b], keep=["Y"]))
+
+    assert set(backward(d)) == {"dW = X' 1 1'", "db = n"}
 
 
 SIGNALS = {  # the error signal of the last layer
@@ -127,7 +132,7 @@ SIGNALS = {  # the error signal of the last layer
     ("tanh", "half_squared_error", ""): "((A2 - Y) ∘ (1 - A2 ∘ A2))/n",
     ("relu", "half_squared_error", ""): "((A2 - Y) ∘ [Z2 > 0])/n",
     ("softmax", "kl_divergence", ""): "(P - Y)/n",
-    ("identity", "hinge", ""): "-(Y ∘ [1 - Y ∘ A2 > 0])/n",
+    ("identity", "hinge", ""): "-([1 - Y ∘ A2 > 0] ∘ Y)/n",
 }
 
 
@@ -209,11 +214,7 @@ def test_the_recursion_is_the_same_at_every_depth(activation, turn):
 
 def shifted(formula, by):
     """A formula with the layers' numbers moved, so that layer i is layer 0."""
-    out = []
-    for word in formula.replace("(", " ( ").replace(")", " ) ").replace("'", " ' ").split():
-        known = word[0] in "ZAWbd" and word[-1].isdigit() and not word[:-1].isdigit()
-        out.append(f"{word.rstrip('0123456789')}[{int(word[-1]) + by}]" if known else word)
-    return " ".join(out)
+    return re.sub(r"\b(d?[ZAWb])(\d)\b", lambda m: f"{m[1]}[{int(m[2]) + by}]", formula)
 
 
 def test_a_parameter_the_loss_does_not_know_has_derivative_zero():
@@ -222,9 +223,9 @@ def test_a_parameter_the_loss_does_not_know_has_derivative_zero():
 
     d = right(derive_equations(net.forward, [*net.parameters, V], keep=net.keep))
 
-    last = d.equations[-1]
-    assert (last.name, last.shape, text(last.expression)) == ("dV", (2, 3), "0")
-    assert last.rule == "the loss does not depend on it"
+    (idle,) = (e for e in d.equations if e.name == "dV")
+    assert idle.expression is full(0, (2, 3))
+    assert idle.rule == "the loss does not depend on it"
 
 
 def test_a_shared_parameter_adds_its_parts():
@@ -235,11 +236,11 @@ def test_a_shared_parameter_adds_its_parts():
 
     d = right(derive_equations([(Z1, "", "forward"), (Z2, "", "forward"), (loss, "", "loss")], [W], keep=["Z1", "Z2"]))
 
-    assert backward(d)[-1] == "dW = tanh(Z1)' dZ2 + X' dZ1"
+    assert backward(d)[-1] == "dW = tanh(Z1') dZ2 + X' dZ1"
 
 
 def test_every_equation_is_named_once_and_refers_backwards_only():
-    d = derived((4, 5, 5, 3), ("gelu", "mish", "softmax"), "cross_entropy", weights=True, masks=True, residual=True)
+    d = derived((4, 5, 5, 3), ("gelu", "mish", "tanh"), "huber", weights=True, masks=True, residual=True)
 
     names = [e.name for e in d.equations]
     assert len(set(names)) == len(names)
@@ -285,7 +286,7 @@ GRAPHS = {  # an expression of x, y (n x k), V (k x k) and c, and the same in HI
     "maximum": (maximum(x, y) * x, lambda x, y, V, c: anp.maximum(x, y) * x),
     "log": (log(1 + exp(x)) * sqrt(exp(y)), lambda x, y, V, c: anp.log(1 + anp.exp(x)) * anp.sqrt(anp.exp(y))),
     "number of the data": (total(x) @ total(tanh(x)), lambda x, y, V, c: anp.sum(x) * anp.sum(anp.tanh(x))),
-    "row means": (x - (x @ ones("k") @ ones("k").T) / size("k"), lambda x, y, V, c: x - anp.mean(x, axis=1, keepdims=True)),
+    "row means": (x - (x @ ones("k") @ ones("k").T) / size("k"), lambda x, y, V, c: x - anp.mean(x, 1, keepdims=True)),
     "named": (define("Q", x * y) * define("Q2", x + y), lambda x, y, V, c: (x * y) * (x + y)),
 }  # fmt: skip
 
@@ -337,8 +338,6 @@ def test_every_node_has_its_gradient(graph):
 
 
 def slope_at(loss, node, value, D, values):
-    from chainrule.expr import rebuild
-
     free = matrix("free", *node.shape)
     new = {}
     for n in toposort(loss):
@@ -419,9 +418,9 @@ def test_identity_layers_keep_both_names():
 
 
 def test_functions_with_parameters_are_derived_with_them():
-    d = right(derived((4, 5, 3), (leaky_relu(0.25), "softmax"), "cross_entropy"))
+    d = right(derived((4, 5, 3), (leaky_relu(0.1), "softmax"), "cross_entropy"))
 
-    assert "dZ1 = (dZ2 W2') ∘ (0.25 + 0.75 [Z1 > 0])" in backward(d)
+    assert "dZ1 = (dZ2 W2') ∘ (0.1 + 0.9 [Z1 > 0])" in backward(d)
 
 
 def test_a_declared_network_without_layers_is_its_loss():

@@ -19,7 +19,8 @@ from chainrule.primitives import softmax
 
 PLACES = [800, 704, 400, 100, 37, 36.5, 30, 26, 20, 15, 10, 8, 5, 3.5, 2.5, 1.7, 1.3, 0.7, 0.4, 0.1, 1e-3, 1e-8]
 POINTS = np.array([-x for x in PLACES] + [0.0] + PLACES[::-1], float)
-RECORDS = {name: f for name, f in FUNCTIONS.items() if f.axis != 0 and f.op.home.startswith("chainrule.")}
+BOOKS = ("chainrule.primitives", "chainrule.activations")  # the few functions of losses.py are tested with the losses
+RECORDS = {name: f for name, f in FUNCTIONS.items() if f.axis != 0 and f.op.home in BOOKS}
 X = cr.matrix("X", "n", "k")
 A, B = cr.matrix("A", "n", "k"), cr.matrix("B", "n", "k")
 EPS = np.finfo(float).eps

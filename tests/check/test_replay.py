@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from networks import ACTIVATIONS, derived, in_columns, is_meaningful
 
+import chainrule as cr
 from chainrule import conventions, derive
 from chainrule.check import replay
 from chainrule.check.replay import verify
@@ -56,6 +57,7 @@ from chainrule.primitives import (
 )
 from chainrule.rewrite import Step, on
 from chainrule.rules import ALGEBRA, names_are_used
+from chainrule.updates import UPDATES
 
 # ---- right derivations pass
 
@@ -84,12 +86,12 @@ def test_every_loss_replays_with_all_options(loss, turn):
     assert verification, verification
 
 
+PAIRS = [(end, loss) for end in sorted(ACTIVATIONS) for loss in sorted(LOSSES) if is_meaningful(loss, end, 3)]
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("loss", sorted(LOSSES))
-@pytest.mark.parametrize("activation", sorted(ACTIVATIONS))
+@pytest.mark.parametrize(("activation", "loss"), PAIRS, ids="-".join)
 def test_every_meaningful_pair_replays(activation, loss):
-    if not is_meaningful(loss, activation, 3):
-        return
     choice = np.random.default_rng([len(activation), len(loss)])
     for reduction in ("mean", "sum"):
         options = {k: bool(choice.integers(2)) for k in ("weights", "penalty", "masks", "residual")}
@@ -115,6 +117,16 @@ def use_of(function):
     loss = define("loss", total(apply(hadamard_op, out, matrix("C", *out.shape))))
     forward = [*((z, "dense", "forward") for z in Z), (loss, "sum", "loss")]
     return derive_equations(forward, [W, V][: function.operands], keep=["Z1", "Z2"])
+
+
+@pytest.mark.parametrize("solver", sorted(UPDATES))
+@pytest.mark.parametrize("layout", ["rows", "columns"])
+def test_every_update_rule_replays(layout, solver):
+    net = cr.Network("4 -> 5 relu dropout=0.5 -> 5 silu residual -> 3 softmax", penalty=cr.l2(0.01))
+
+    verification = net.derive(layout, solver=solver, sample_weight=True).verify()
+
+    assert verification, verification
 
 
 def test_seeds_change_the_numbers_and_not_the_verdict():

