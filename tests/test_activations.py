@@ -126,3 +126,9 @@ def test_values_and_derivatives_are_those_of_pytorch_kinks_included(function):
     np.testing.assert_allclose(
         evaluate(dX, {"X": rows, "C": weights}), x.grad, rtol=SLOPES.get(function.name, 1e-12), atol=1e-14
     )
+
+
+@pytest.mark.parametrize("alpha", [0, -1])
+def test_celu_divides_by_its_parameter(alpha):
+    with pytest.raises(ValueError, match=f"celu needs alpha > 0, got alpha={alpha}"):
+        cr.celu(alpha)

@@ -24,6 +24,12 @@ from chainrule.primitives import (
     tanh,
 )
 
+
+def _positive(alpha: float) -> bool:
+    """alpha > 0"""
+    return alpha > 0
+
+
 identity = elementwise(
     "identity", lambda x: x, d=lambda x, y: 1 + 0 * x, activation=True, transparent=True, text="{0}", latex="{0}"
 )
@@ -47,7 +53,7 @@ selu = elementwise(
     summary="self-normalizing elu (Klambauer et al. 2017); the subgradient at 0 is that of the left side",
 )  # fmt: skip
 celu = elementwise(
-    "celu", lambda x, alpha=1.0: maximum(x, 0) + alpha * expm1(minimum(x, 0) / alpha),
+    "celu", lambda x, alpha=1.0: maximum(x, 0) + alpha * expm1(minimum(x, 0) / alpha), check=_positive,
     activation=True, initializer="he_uniform", summary="smooth at 0 for every alpha (Barron 2017)",
 )  # fmt: skip
 gelu = elementwise(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -66,6 +67,16 @@ class Derivation:
                 return e
         known = [e.name for e in self.equations]
         raise UnknownNameError(f"no equation for {name!r} in this derivation{nearest(name, known)}")
+
+    def __iter__(self) -> Iterator[Equation]:
+        return iter(self.equations)
+
+    def __len__(self) -> int:
+        return len(self.equations)
+
+    def __contains__(self, name: object) -> bool:
+        """Is there an equation of this name?"""
+        return any(e.name == name for e in self.equations)
 
     def __str__(self) -> str:
         """The network, its notes and its equations, within 80 columns."""

@@ -315,9 +315,11 @@ def scale(expression: Node, number: Number | str = 1, *powers: tuple[Node, int])
 
 def is_coefficient(node: Node) -> bool:
     """True for a 1 x 1 expression of declared scalars only: it may stand in front of a matrix."""
-    leaves = [n for n in toposort(node) if not n.args and n.op is symbol_op]
+    if node.shape != (1, 1):
+        return False
+    leaves = [n for n in toposort(node) if n.op is symbol_op]
     declared = ("hyper", "size", "state")
-    return node.shape == (1, 1) and bool(leaves) and all(n.value.role in declared for n in leaves)
+    return bool(leaves) and all(n.value.role in declared for n in leaves)
 
 
 def is_atom(node: Node) -> bool:

@@ -54,6 +54,9 @@ class Function:
     axis: int | None = None  # of a rowwise function: 1 along each row; 0, its twin, down each column
     boolean: str | None = None  # a NumPy template whose value is True and False, cheaper as a factor
     kinks: Callable[..., tuple[float, ...]] = lambda *parameters: ()  # where the derivative jumps
+    check: Callable[..., bool] = lambda *parameters: (
+        True
+    )  # are these parameters in the domain, which its docstring states?
     range: Interval = Interval()
     facts: tuple[str, ...] = ()  # what holds of every value, as for symbols
     activation: bool = False
@@ -102,6 +105,10 @@ class Function:
         for key, value in values.items():
             if not isinstance(value, Real) or not math.isfinite(value):
                 raise ValueError(f"{key} of {self.name} is a finite number, got {value!r}")
+        if not self.check(*values.values()):
+            raise ValueError(
+                f"{self.name} needs {self.check.__doc__}, got {', '.join(f'{k}={v:g}' for k, v in values.items())}"
+            )
         return tuple(float(v) + 0.0 for v in values.values())  # -0.0 becomes 0.0: the two must not make two functions
 
     def __reduce__(self) -> tuple[Any, ...]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from chainrule.derive import Derived, Equation, derive_equations
-from chainrule.expr import Node, define, define_op, matrix, size, toposort
+from chainrule.expr import Node, define, define_op, matrix, size, walk
 from chainrule.layers import ROWS, Built, Dense, build
 from chainrule.losses import FACTS, Loss, total_weight
 from chainrule.penalties import Penalty
@@ -87,7 +87,7 @@ def _with_update(
     known = {e.node for e in derived.equations}
     equations: list[Equation] = []
     for item in nexts:
-        for node in toposort(item.node):
+        for node in walk([item.node], lambda n: () if n in known else n.args):
             if node.op is define_op and node not in known:
                 known.add(node)
                 equations.append(Equation(node.value, node.args[0], node.shape, rule.name, "update"))

@@ -188,7 +188,7 @@ class Network:
         derived, rows = graph.derived, ("X", 0)
         if layout == "columns":
             derived, rows = reissue(derived, columns), ("X", 1)
-        symbols = {n.name: n for e in derived.equations for n in toposort(e.expression) if n.op is symbol_op}
+        symbols = {n.name: n for n in toposort(*(e.expression for e in derived.equations)) if n.op is symbol_op}
         turn: Callable[[Node], Node] = lambda node: symbols.get(node.name, node)
         listing = Listing(
             title=str(self),

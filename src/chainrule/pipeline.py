@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -84,6 +84,7 @@ def prepare(
     task: Literal["auto", "classification", "regression"] = "auto",
     test_fraction: float = 0.25,
     random_state: int = 0,
+    standardize: bool = True,
 ) -> Prepared:
     """Split the rows (by class where there are classes), then fit the columns' scaling on the training rows only.
 
@@ -96,7 +97,11 @@ def prepare(
     test_fraction : float
         Of the rows, held out.
     random_state : int
+    standardize : bool
+        Train on a numeric target less its mean, in units of its deviation; without it, in its own units.
     """
+    if random_state < 0:
+        raise ValueError(f"random_state is a whole number of at least 0, got {random_state}")
     if not 0 < test_fraction < 1:
         raise ValueError(f"the test fraction is a number between 0 and 1, got {test_fraction:g}")
     goal = fit_target(table, target, task=task)
@@ -114,7 +119,9 @@ def prepare(
             f"{table.rows} rows cannot be split with a test fraction of {test_fraction:g}: {error}"
         ) from error
     train, test = table.take(np.sort(kept)), table.take(np.sort(held))
-    goal = goal if classes else fit_target(train, goal.name, task=goal.task)
+    if not classes:
+        goal = fit_target(train, goal.name, task=goal.task)
+        goal = goal if standardize else replace(goal, mean=0.0, scale=1.0)
     features = fit_features(train, exclude=goal.name)
     if not classes and len(held) < 2:
         raise DataError(

@@ -313,3 +313,38 @@ def test_a_derivation_names_the_network_as_trained(capsys):
 @pytest.mark.parametrize("name", BUILT_IN)
 def test_the_help_names_every_built_in_set(name):
     assert name in COMMANDS["train"]
+
+
+def test_the_table_is_not_replaced_by_the_model(tmp_path, capsys):
+    path = tmp_path / "t.csv"
+    path.write_text("a,y\n" + "".join(f"{i},{i % 2}\n" for i in range(40)), encoding="utf-8")
+    before = path.read_bytes()
+
+    assert main(["train", str(path), "--target", "y", "--save", str(path)]) == 2
+
+    assert path.read_bytes() == before
+    assert "is what is read, and would be replaced" in capsys.readouterr().err
+
+
+def test_counts_are_trained_in_their_own_units(tmp_path, capsys):
+    path = tmp_path / "t.csv"
+    path.write_text("a,y\n" + "".join(f"{i / 100},{i // 10}\n" for i in range(200)), encoding="utf-8")
+    options = ["--net", "1 -> 8 tanh -> 1 softplus", "--loss", "poisson", "--learning-rate", "0.03", "--quiet"]
+
+    assert main(["train", str(path), "--target", "y", "--task", "regression", *options]) == 0
+
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert float(last.split()[2]) > 0.5, last
+
+
+def test_a_text_column_that_is_not_there_is_named(capsys):
+    assert main(["train", "iris", "--text", "petal lenth (cm)"]) == 2
+    assert "did you mean" in capsys.readouterr().err
+
+
+def test_numbers_with_a_slip_are_no_categories(tmp_path, capsys):
+    path = tmp_path / "t.csv"
+    path.write_text("a,y\n" + "".join(f"{i / 7:.3f},{i % 2}\n" for i in range(59)) + "oops,1\n", encoding="utf-8")
+
+    assert main(["train", str(path), "--target", "y"]) == 2
+    assert "holds 'oops' in row 60, where most cells are numbers" in capsys.readouterr().err

@@ -1,8 +1,9 @@
 """The lowering: idioms of array programs for products with ones, and names for what is used twice."""
 
+import numpy as np
 import pytest
 from hypothesis import given
-from program.random_expressions import expressions
+from program.random_expressions import expressions, run
 
 import chainrule as cr
 from chainrule.derive import Equation
@@ -215,3 +216,32 @@ def test_temporary_names_keep_clear_of_everything_that_has_a_name():
     lines = program(("t2", twice(cr.tanh(t1))), ("out", twice(cr.sin(t1))))
 
     assert lines == ["t3 = np.tanh(t1)", "t2 = t3 * np.exp(t3)", "t5 = np.sin(t1)", "out = t5 * np.exp(t5)"]
+
+
+# ---- long expressions
+
+
+def test_a_deep_expression_is_written_in_steps():
+    """Python takes 200 brackets in each other."""
+    x = cr.matrix("x", 2, 2)
+    deep = x
+    for _ in range(1000):
+        deep = cr.tanh(0.5 + deep)
+
+    found = run("\n".join(program(("out", deep))), {"x": np.zeros((2, 2))})
+
+    np.testing.assert_allclose(found["out"], cr.evaluate(deep, {"x": np.zeros((2, 2))}), rtol=1e-13)
+
+
+def test_a_long_sum_is_written_in_steps():
+    """Python compiles no sum of some thousands of terms; so many layers with a penalty make one."""
+    terms = [cr.matrix(f"W{i}", 2, 2) for i in range(5000)]
+    total = terms[0]
+    for W in terms[1:]:
+        total = total + W
+    ones = np.ones((2, 2))
+
+    lines = program(("out", total))
+
+    assert max(map(len, lines)) < 500
+    assert (run("\n".join(lines), {W.name: ones for W in terms})["out"] == 5000).all()

@@ -5,13 +5,10 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from chainrule.atomic import atomic_write_text
 from chainrule.errors import DataError
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 PROGRAM = "chainrule"
 
@@ -46,6 +43,13 @@ def deliver(text: str, output: Path | None) -> None:
         return
     with atomic_write_text(output) as file:
         file.write(f"{text}\n")
+
+
+def keep_input(output: Path | None, *inputs: str) -> None:
+    """Refuse to write over what is read: a slip would lose it."""
+    for name in inputs:
+        if output is not None and output.exists() and Path(name).exists() and output.samefile(name):
+            raise DataError(f"{str(output)!r} is what is read, and would be replaced: write to another file")
 
 
 def _abandon_output() -> None:

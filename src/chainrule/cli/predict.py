@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from cyclopts import App
 
 from chainrule.cli.options import Header, Output
-from chainrule.cli.output import complain, deliver
+from chainrule.cli.output import complain, deliver, keep_input
 from chainrule.cli.status import OK
 from chainrule.errors import DataError
 
@@ -39,6 +39,7 @@ def predict(model: str, data: str, /, *, header: Header = None, output: Output =
     output
         Write to this file.
     """
+    keep_input(output, model, data)
     from chainrule.persist import load
     from chainrule.pipeline import TableModel
     from chainrule.tables import read_table

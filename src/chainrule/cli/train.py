@@ -11,11 +11,11 @@ from cyclopts import App
 from chainrule.activations import activations
 from chainrule.atomic import _check_writable
 from chainrule.cli.options import Flag, Header, Names, listed
-from chainrule.cli.output import complain, remark, say
+from chainrule.cli.output import complain, keep_input, remark, say
 from chainrule.cli.progress import progress
 from chainrule.cli.status import INTERRUPTED, OK
 from chainrule.errors import DataError
-from chainrule.losses import LOSSES
+from chainrule.losses import LOSSES, find_loss
 from chainrule.network import Network
 from chainrule.penalties import l2
 from chainrule.train.step import find_solver
@@ -104,13 +104,21 @@ def train(
     declared = _declared(net, loss, alpha, penalty)
     if save is not None:
         _check_writable(save)
+        keep_input(save, data)
 
     from chainrule import persist, pipeline  # and scikit-learn: not before all that is quick to check is right
     from chainrule.tables import read_table
 
     table = read_table(data, header=header, text=text)
+    for name in text:
+        table.column(name)  # a name that is not there is an error
     prepared = pipeline.prepare(
-        table, target, task=cast(Any, task), test_fraction=test_fraction, random_state=random_state
+        table,
+        target,
+        task=cast(Any, task),
+        test_fraction=test_fraction,
+        random_state=random_state,
+        standardize=_any_number(declared),
     )
     for note in prepared.features.notes:
         complain(note, kind="note")
@@ -149,6 +157,14 @@ def _declared(net: str | None, loss: str | None, alpha: float | None, penalty: s
         return _given(loss=loss, alpha=alpha)
     total = l2(ALPHA if alpha is None else alpha, per_sample=True) if penalty is None else penalty
     return {"network": Network(net, loss, penalty=total)}
+
+
+def _any_number(declared: dict[str, Any]) -> bool:
+    """May targets be any number, as standardized ones are? Those of the poisson loss may not."""
+    objective = (
+        declared["network"].objective if "network" in declared else find_loss(declared.get("loss", "squared_error"))
+    )
+    return bool(objective.targets == "real")
 
 
 def _check_inputs(declared: dict[str, Any], prepared: Prepared, data: str) -> None:

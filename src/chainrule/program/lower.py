@@ -48,7 +48,7 @@ row_sums_op = Op("row_sums", lambda a: (a[0], 1), _not_differentiated)
 column_sums_op = Op("column_sums", lambda a: (1, a[1]), _not_differentiated)
 total_op = Op("total", lambda a: (1, 1), _not_differentiated)
 repeat_op = Op("repeat", lambda a, like: like, _not_differentiated)  # broadcasting
-LOWERED = (row_sums_op, column_sums_op, total_op, repeat_op)
+DEEPEST = 50  # of one expression: Python takes 200 brackets in each other, and compiles no sum of 3,000 terms
 
 
 @dataclass(frozen=True)
@@ -281,40 +281,51 @@ def _fresh_names(equations: Sequence[Equation]) -> Iterator[str]:
 
 
 def _with_shared_names(lowered: list[tuple[Equation, Node]], fresh: Iterator[str]) -> list[Statement]:
-    uses = _uses([root for _, root in lowered])
+    roots = [root for _, root in lowered]
+    cheap = _not_worth_a_name(roots)
+    uses = _uses(roots, cheap)
     renamed: dict[Node, Node] = {}
+    depths: dict[Node, int] = {}
     out: list[Statement] = []
     for e, root in lowered:
         for node in toposort_to_names(root):
             if node in renamed:
                 continue
             new = node if is_atom(node) else rebuild(node, tuple(renamed[a] for a in node.args))
-            if node is not root and uses[node] > 1 and not _is_cheap(node):
+            depths[new] = 0 if is_atom(new) else 1 + max((depths.get(a, 0) for a in new.args), default=0)
+            shared = uses[node] > 1 and node not in cheap
+            if node is not root and (shared or depths[new] >= DEEPEST):
                 name = next(fresh)
                 out.append(Statement(name, new, e.phase, node.shape))
                 new = define(name, new)
             renamed[node] = new
         body = renamed[root]
         out.append(Statement(e.name, body, e.phase, e.shape))
-        if not _is_cheap(root):
+        if root not in cheap:
             renamed[root] = define(e.name, body)  # later statements read the name
     return out
 
 
-def _uses(roots: Sequence[Node]) -> Counter[Node]:
+def _not_worth_a_name(roots: Sequence[Node]) -> set[Node]:
+    """Names, constants, other views of a matrix, multiples of a named one, and coefficients such as 1 - beta."""
+    found: set[Node] = set()
+    coefficients: set[Node] = set()
+    for node in toposort_to_names(*roots):
+        if node.shape == (1, 1):
+            known = is_coefficient(node) if is_atom(node) else coefficients.issuperset(node.args)
+            coefficients |= {node} if known else set()
+        view = is_atom(node) or node.op in (full_op, transpose_op, repeat_op)
+        multiple = node.op is scale_op and (is_atom(node.args[0]) or node.args[0].op is full_op)
+        if view or multiple or node in coefficients:
+            found.add(node)
+    return found
+
+
+def _uses(roots: Sequence[Node], cheap: Collection[Node]) -> Counter[Node]:
     """How often each node is written, if what is cheap is written again each time."""
     uses = Counter(roots)
     for node in reversed(list(toposort_to_names(*roots))):
         if not is_atom(node):
             for a in node.args:
-                uses[a] += uses[node] if _is_cheap(node) else 1
+                uses[a] += uses[node] if node in cheap else 1
     return uses
-
-
-def _is_cheap(node: Node) -> bool:
-    """True for what is not worth a name: names, numbers, other views of a matrix, multiples of a named one."""
-    if is_atom(node) or node.op in (full_op, transpose_op, repeat_op):
-        return True
-    if node.op is scale_op and (is_atom(node.args[0]) or node.args[0].op is full_op):
-        return True
-    return node.shape == (1, 1) and is_coefficient(node)

@@ -27,7 +27,7 @@ _SEPARATORS = (",", ";", "\t", "|")
 _HEAD = 1 << 18  # bytes, and the lines they end in, where the separator and the header are looked for
 _BLOCK = 1 << 24  # bytes; a row must fit, and Arrow's own 1 MB is short for wide tables
 # A text column with more different texts, most of them numbers, is a column of numbers with errors.
-_MANY_TEXTS = 100
+_MANY_TEXTS = 20
 _MOST = 0.9
 
 
