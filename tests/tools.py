@@ -31,7 +31,7 @@ class Tool:
 
 TOOLS = (
     Tool("octave", "runs printed Octave", ("octave-cli", "octave"), package="octave"),
-    Tool("tex", "typesets printed LaTeX", ("pdflatex",), package="texlive-latex-base"),
+    Tool("tex", "typesets printed LaTeX", ("pdflatex",), package="texlive-latex-base texlive-latex-recommended"),
     Tool(
         "chromium",
         "lays out the page",
