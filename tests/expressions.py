@@ -91,7 +91,8 @@ def apply_function(draw, pool):
     function = FUNCTIONS[draw(st.sampled_from(sorted(FUNCTIONS)))]
     a = pick(draw, pool)
     others = [like(draw, pool, a.shape) for _ in range(function.operands - 1)]
-    return function(a, *others, *(draw(PARAMETERS) for _ in function.parameters))
+    parameters = st.tuples(*(PARAMETERS for _ in function.parameters))
+    return function(a, *others, *draw(parameters.filter(lambda values: function.check(*values))))
 
 
 STEPS = [
