@@ -89,7 +89,7 @@ def draw(rng: Rng) -> Case:
         name: spread * W if name.startswith("W") else rng.standard_normal(W.shape) * 0.3
         for name, W in network.init(rng).items()
     }
-    X = rng.standard_normal((n, network.inputs)) * rng.choice([0.1, 1.0, 3.0])
+    X = rng.standard_normal((n, network.inputs)) * rng.choice([0.1, 1.0])
     weights = rng.choice([0.0, 0.5, 1.0, 3.0], n) if rng.random() < 0.3 else None
     if weights is not None:
         weights[rng.integers(n)] = 1.0  # not all zero

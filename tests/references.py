@@ -132,6 +132,9 @@ REFERENCES = {
     "tanh": Reference(tanh, rounding=1e-15),  # 1 - y y, with the output: it rounds like 1
     "logistic": Reference(logistic, rounding=1e-15),  # y (1 - y), the same
     "softplus": Reference(softplus),
+    "log_softplus": Reference(
+        lambda x: np.where(np.real(x) < -300, x, np.log(softplus(np.where(np.real(x) < -300, -300, x))))
+    ),
     "x_log_x": Reference(lambda x: x * np.log(x), domain=positive, edges={0.0: 0.0, -1.0: math.nan}, breaks=zero),
     "maximum": Reference(lambda a, b: np.where(np.real(a) > np.real(b), a, b)),
     "minimum": Reference(lambda a, b: np.where(np.real(a) < np.real(b), a, b)),

@@ -340,3 +340,15 @@ def test_a_rule_of_ones_own_is_one_function():
         np.testing.assert_array_equal(after["W1"], PARAMS["W1"] - 0.5 * np.sign(NET.gradient(PARAMS, X, Y)["W1"]))
     finally:
         del UPDATES["sign_descent"]
+
+
+@pytest.mark.parametrize("hyper", ["eta", "n"])
+def test_a_rule_needs_a_learning_rate_and_leaves_the_names_of_a_step(hyper):
+    def rule(p, lr=0.1, n=1.0):
+        raise AssertionError("it is refused before it is used")
+
+    def without(p, eta=0.1):
+        raise AssertionError("it is refused before it is used")
+
+    with pytest.raises(ValueError, match="needs a learning rate lr, and none of"):
+        update({"eta": without, "n": rule}[hyper])

@@ -59,7 +59,7 @@ def evaluate(expression: Node, values: Mapping[str, Any]) -> Array:
     array([[10., 14.],
            [14., 20.]])
     """
-    return evaluate_all([expression], values)[0]
+    return evaluate_all([expression], values)[0].copy()  # never the array that was given
 
 
 def evaluate_all(expressions: list[Node], values: Mapping[str, Any]) -> list[Array]:

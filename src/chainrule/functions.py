@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.adjoint import sweep
+from chainrule.calls import shortest
 from chainrule.expr import OPS, Node, Op, apply, full, ones, register
 from chainrule.shapes import Number, Shape, same_shape
 
@@ -118,7 +119,7 @@ class Function:
         """As a specification writes it: leaky_relu(0.1); parameters at their defaults are left out."""
         if self.values == tuple(self.parameters.values()):
             return self.name
-        return f"{self.name}({', '.join(f'{v:g}' for v in self.values)})"
+        return f"{self.name}({', '.join(map(shortest, self.values))})"
 
 
 FUNCTIONS: dict[str, Function] = {}

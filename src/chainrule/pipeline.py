@@ -100,8 +100,8 @@ def prepare(
     standardize : bool
         Train on a numeric target less its mean, in units of its deviation; without it, in its own units.
     """
-    if random_state < 0:
-        raise ValueError(f"random_state is a whole number of at least 0, got {random_state}")
+    if not 0 <= random_state < 2**32:
+        raise ValueError(f"random_state is a whole number from 0 to {2**32 - 1}, got {random_state}")
     if not 0 < test_fraction < 1:
         raise ValueError(f"the test fraction is a number between 0 and 1, got {test_fraction:g}")
     goal = fit_target(table, target, task=task)

@@ -88,10 +88,20 @@ softplus = elementwise(
     "softplus", d=lambda x, y: logistic(x), kernel=lambda x: np.logaddexp(0, x), numpy="np.logaddexp(0, {0})",
     activation=True, initializer="he_uniform", range=Interval(0), summary="log(1 + exp(x))",
 )  # fmt: skip
+log_softplus = elementwise(
+    "log_softplus", d=lambda x, y: exp(-softplus(-x) - y), kernel=lambda x: _log_softplus(x),
+    numpy="np.where({0} < -40, {0}, np.log(np.logaddexp(0, np.maximum({0}, -40))))",
+    latex=r"\log\operatorname{{softplus}}({0})", summary="log(softplus(x)), which is x where x is very negative",
+)  # fmt: skip
 x_log_x = elementwise(
     "x_log_x", d=lambda x, y: 1 + log(x), kernel=lambda x: x * np.log(np.where(x == 0, 1, x)),
     numpy="{0} * np.log(np.where({0} == 0, 1, {0}))", latex=r"{0} \log {0}", summary="x log x, and 0 at 0",
 )  # fmt: skip
+
+
+def _log_softplus(x: Array) -> Array:
+    """Below -40, softplus(x) is exp(x) to the last digit."""
+    return np.where(x < -40, x, np.log(np.logaddexp(0, np.maximum(x, -40))))
 
 
 def _binary(name: str, to_first: Callable[[Node, Node], Node], kernel: Kernel, summary: str) -> Function:

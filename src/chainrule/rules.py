@@ -35,6 +35,7 @@ from chainrule.primitives import (
     log,
     log1p,
     log_softmax,
+    log_softplus,
     logistic,
     softmax,
     softplus,
@@ -279,6 +280,13 @@ def log_of_complement_of_logistic(node: Node) -> Node | None:
     return None
 
 
+@on(log.op)
+def log_of_softplus(node: Node) -> Node | None:
+    """log softplus(z) = log_softplus(z)."""
+    inner = meaning(node.args[0])
+    return log_softplus(inner.args[0]) if inner.op is softplus.op else None
+
+
 @on(log.op, log1p.op)
 def log_of_one_plus_exp(node: Node) -> Node | None:
     """log(1 + exp(z)) = softplus(z)."""
@@ -308,6 +316,7 @@ STABLE: tuple[Rule, ...] = (
     log_of_softmax,
     log_of_logistic,
     log_of_complement_of_logistic,
+    log_of_softplus,
     log_of_one_plus_exp,
     log_of_exp,
     exp_of_log_softmax,

@@ -62,17 +62,23 @@ class UpdateRule:
 
 
 UPDATES: dict[str, UpdateRule] = {}
+RESERVED = frozenset({"X", "Y", "w", "n", "s", "loss"})  # names that every step has of its own
 
 
 def update(block: Callable[..., None]) -> Callable[..., None]:
     """Record an update rule: the name of a function, its defaults and its docstring say all.
 
-    Its first argument is the `Block`; the others are hyper-parameters, 1 x 1 symbols in the equations.
+    Its first argument is the `Block`; the others are hyper-parameters, 1 x 1 symbols in the equations, one of them
+    the learning rate `lr`.
     """
     name = block.__name__
     if name in UPDATES:
         raise ValueError(f"there is already an update rule named {name!r}")
     parameters = list(inspect.signature(block).parameters.values())[1:]
+    hyper = {p.name for p in parameters}
+    if "lr" not in hyper or hyper & RESERVED:
+        taken = ", ".join(sorted(RESERVED))
+        raise ValueError(f"the update rule {name!r} needs a learning rate lr, and none of {taken}; it has {hyper}")
     UPDATES[name] = UpdateRule(name, block, {p.name: p.default for p in parameters}, inspect.getdoc(block) or "")
     return block
 

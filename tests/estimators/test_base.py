@@ -12,7 +12,7 @@ import chainrule as cr
 from chainrule.errors import DataError, SpecError, UnknownNameError
 from chainrule.network import Network
 from chainrule.train.hold_out import hold_out
-from chainrule.updates import UPDATES
+from chainrule.updates import UPDATES, update
 
 ROWS = 60
 FIXED = {"tol": 0, "n_iter_no_change": 1000, "random_state": 0}
@@ -721,3 +721,19 @@ def test_bad_data_for_a_prediction_are_explained(kind):
         estimator.predict(X * np.nan)
     with pytest.raises(ValueError, match=r"Found array with 0 sample\(s\)"):
         estimator.predict(X[:0])
+
+
+def test_a_rule_of_ones_own_is_the_one_that_runs():
+    @update
+    def plain(p, lr=0.01):
+        """W - lr dW, which is sgd's, under another name."""
+        p.next(p.parameter, p.parameter - lr * p.gradient)
+
+    X = np.random.default_rng(0).normal(size=(20, 3))
+    y = (X[:, 0] > 0).astype(int)
+    own, same = (
+        cr.MLPClassifier((4,), max_iter=3, tol=0, random_state=0, **solver).fit(X, y)
+        for solver in ({"solver": "plain"}, {"solver": "sgd", "momentum": 0})
+    )
+
+    np.testing.assert_array_equal(own.coefs_[0], same.coefs_[0])

@@ -315,6 +315,7 @@ def test_every_line_fits_a_terminal(name):
 def test_lines_of_a_broken_formula_start_with_an_operator(name):
     for e in derivation(name).equations:
         _, *more = equations_text([e]).split("\n")[1:]
+        more = [line for line in more if line.strip() not in e.rule]  # a long rule goes on below, too
         assert all(line.split()[0] in ("+", "-", "∘", "/") for line in more), more
 
 

@@ -51,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         complain("interrupted")
         return INTERRUPTED
-    except (ValueError, OSError, MemoryError, FloatingPointError) as error:
+    except (ValueError, OSError, MemoryError, ArithmeticError) as error:
         if sys.flags.dev_mode:  # python -X dev -m chainrule ...: for a traceback
             raise
         complain(_message(error))

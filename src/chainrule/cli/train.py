@@ -141,7 +141,9 @@ def _given(**options: Any) -> dict[str, Any]:
 
 def _solver(solver: str, learning_rate: float | None) -> dict[str, Any]:
     """The update rule of that name and no other, with its own learning rate unless another is given."""
-    rule, _ = find_solver(solver)
+    rule, given = find_solver(solver)
+    if "lr" in given and learning_rate is not None:
+        raise ValueError(f"--learning-rate and the lr of --solver {solver!r} exclude each other: choose one")
     rate = rule.hyper["lr"] if learning_rate is None else learning_rate
     # scikit-learn's own momentum would make "sgd" another rule.
     return {"solver": solver, "learning_rate_init": rate, "momentum": rule.hyper.get("mu", 0.0)}

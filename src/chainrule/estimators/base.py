@@ -26,7 +26,7 @@ from chainrule.train.hold_out import hold_out
 from chainrule.train.loop import Epoch, Run, Schedule, Stopping, one_epoch, train
 from chainrule.train.step import StepProgram, compile_step, find_solver
 from chainrule.train.targets import Array
-from chainrule.updates import find_update
+from chainrule.updates import UPDATES, find_update
 
 HIDDEN, ACTIVATION, ALPHA = (100,), "relu", 0.0001
 INITIALIZER = "glorot_uniform"  # scikit-learn's: on shallow networks its smaller weights test better than He's
@@ -261,7 +261,7 @@ class MLP(BaseEstimator):  # type: ignore[misc]  # scikit-learn publishes no typ
     def _solver(self) -> str:
         """The name of the update rule: scikit-learn's "sgd" has momentum, which is another rule here."""
         rule, _ = find_solver(self.solver)
-        if self.momentum > 0 and rule.hyper.keys() == {"lr"}:
+        if self.momentum > 0 and rule is UPDATES["sgd"]:
             return "nesterov" if self.nesterovs_momentum else "momentum"
         return rule.name
 
