@@ -23,7 +23,7 @@ A, Y, W = cr.matrix("A", "n", "k"), cr.matrix("Y", "n", "k"), cr.matrix("w", "n"
 
 def test_every_loss_is_tested():
     assert LOSSES.keys() == REFERENCES.keys()
-    assert set(cr.losses.__all__) == LOSSES.keys()
+    assert set(cr.losses.__all__) >= LOSSES.keys()  # and the functions that two of them apply
 
 
 @pytest.mark.parametrize(("name", "values"), SETTINGS)

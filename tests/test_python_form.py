@@ -7,10 +7,9 @@ from expressions import expressions
 from hypothesis import given
 
 import chainrule as cr
-from chainrule.expr import scale
 from chainrule.python_form import LONGEST
 
-PUBLIC = {name: getattr(cr, name) for name in dir(cr)} | {"scale": scale}
+PUBLIC = {name: getattr(cr, name) for name in dir(cr)}
 X, W = cr.matrix("X", "n", "d"), cr.matrix("W", "d", 10, role="parameter")
 lr = cr.scalar("lr")
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from chainrule.expr import matrix as matrix
     from chainrule.expr import ones as ones
     from chainrule.expr import scalar as scalar
+    from chainrule.expr import scale as scale
     from chainrule.expr import sum as sum
     from chainrule.layers import Dense as Dense
     from chainrule.network import Network as Network
@@ -33,7 +34,7 @@ __version__ = "0.1.0"
 _HOME = {
     name: module
     for module, names in {
-        "expr": "matrix scalar ones full define sum",
+        "expr": "matrix scalar ones full define scale sum",
         "derive": "gradient gradients",
         "evaluate": "evaluate",
         "render.text": "text",

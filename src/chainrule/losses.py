@@ -253,4 +253,4 @@ poisson = loss("poisson", lambda A, Y: A - Y * log(A), outputs=Interval(0), targ
 hinge = loss("hinge", lambda A, Y: maximum(1 - Y * A, 0), targets="signs")
 squared_hinge = loss("squared_hinge", lambda A, Y: _square(maximum(1 - Y * A, 0)), targets="signs")
 
-__all__ = list(LOSSES)
+__all__ = [*LOSSES, "huber_of", "log_cosh_of"]

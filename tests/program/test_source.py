@@ -329,6 +329,12 @@ def test_a_name_that_would_mean_two_things_is_refused(expressions):
         cr.source(expressions)
 
 
+@pytest.mark.parametrize("expressions", [{"np": -W}, {"out": -cr.matrix("scipy", 2, 2)}])
+def test_the_name_of_a_library_is_refused(expressions):
+    with pytest.raises(DataError, match=r"'(np|scipy)' is a library in a program of numpy"):
+        cr.source(expressions)
+
+
 @given(st.lists(st.sampled_from(["t1", "t2", "t3", "X"]), min_size=2, max_size=4, unique=True), st.data())
 def test_temporary_names_never_collide_with_those_of_users(names, data):
     """Names such as t1 on matrices, definitions and results, in any order."""

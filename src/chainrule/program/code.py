@@ -43,6 +43,7 @@ class Language:
     total: str
     full: str  # {0} is a number, a row or a column, {rows} and {columns} the sizes of the matrix it fills
     constants: Mapping[str, str]  # what is not a finite number
+    libraries: tuple[str, ...]  # names that programs use themselves
     comment: str = "# "
 
     @property
@@ -62,6 +63,7 @@ NUMPY = Language(
     total="{0}.sum()",
     full="np.full(({rows}, {columns}), {0})",
     constants={"inf": "np.inf", "-inf": "-np.inf", "nan": "np.nan"},
+    libraries=("np", "scipy"),
 )
 LANGUAGES: dict[str, Language] = {"numpy": NUMPY}
 
@@ -150,7 +152,8 @@ def _add(node: Node, memo: Memo, to: Language) -> Code:
     a, b = node.args
     taken, sign = _core(b), "-"
     if taken.op is scale_op and taken.value[0] < 0:
-        right = _coefficient(taken, memo, to, -taken.value[0])
+        bare = taken.value == (-1, ())
+        right = memo[taken.args[0]] if bare else _coefficient(taken, memo, to, -taken.value[0])
     elif taken.op is full_op and taken.value < 0:
         right = Code(number(-taken.value, to), ATOM, (1, 1))
     else:

@@ -54,6 +54,13 @@ def source(expressions: Mapping[str, Node], *, language: str = "numpy") -> str:
     str
         Lines of `name = ...`, run by the language's own library, given the symbols (and sizes, such as `n`).
 
+    Raises
+    ------
+    UnknownNameError
+        If there is no such language.
+    DataError
+        If a name would be read where it stands for something else.
+
     Examples
     --------
     >>> import chainrule as cr
@@ -67,13 +74,16 @@ def source(expressions: Mapping[str, Node], *, language: str = "numpy") -> str:
     inner = [n for n in toposort(*expressions.values()) if n.op is define_op]
     outer = [e if e.op is define_op and e.value == name else define(name, e) for name, e in expressions.items()]
     defined = dict.fromkeys((*inner, *outer))
-    _check_names(defined)
+    _check_names(defined, to)
     equations = [Equation(d.value, d.args[0], d.shape, "", "forward") for d in defined]
     return assignments(lower(equations, to.words), to)
 
 
-def _check_names(defined: Iterable[Node]) -> None:
+def _check_names(defined: Iterable[Node], to: Language) -> None:
     """Refuse a name that would be read where it stands for something else."""
+    taken = {str(node.name) for node in toposort(*defined)}.intersection(to.libraries)
+    if taken:
+        raise DataError(f"{taken.pop()!r} is a library in a program of {to.name}: give the matrix another name")
     meaning: dict[str | None, Node] = {}
     for d in defined:
         for node in filter(is_atom, toposort_to_names(d.args[0])):
