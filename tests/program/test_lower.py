@@ -73,6 +73,7 @@ IDIOMS = [
     (J @ A + cr.matrix("M", "m", "k"), "2 * A.sum(axis=0, keepdims=True) + M"),
     (A.T @ cr.full(-1, ("n", "m")) + cr.matrix("M", "k", "m"), "-A.T.sum(axis=1, keepdims=True) + M"),
     (A.T.T, "A"),
+    (scale(one_n @ one_k.T, 1, (lr, 1)).T + A.T, "lr + A.T"),
     ((A * B).T, "(A * B).T"),
 ]
 
