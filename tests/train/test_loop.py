@@ -60,28 +60,42 @@ def train_scripted(run, epochs, *, schedule=None, **options):
 # Minibatches
 
 
+def rows_of(rows, batch_size, rng):
+    """Return the row numbers of each minibatch of a table that holds its row numbers."""
+    return [batch["X"][:, 0] for batch in minibatches({"X": np.arange(rows)[:, None]}, batch_size, rng)]
+
+
 def test_the_last_minibatch_is_short():
-    assert [len(index) for index in minibatches(ROWS, 64, np.random.default_rng(0))] == [64, 64, 20]
+    assert [len(batch) for batch in rows_of(ROWS, 64, np.random.default_rng(0))] == [64, 64, 20]
 
 
-@given(st.integers(1, 60), st.integers(1, 70), st.integers(0, 5))
-def test_minibatches_are_a_partition_of_the_rows(rows, batch_size, seed):
-    batches = list(minibatches(rows, batch_size, np.random.default_rng(seed)))
+@given(st.integers(1, 60), st.integers(1, 70), st.integers(0, 5), st.sampled_from([1, 16, 1 << 16]))
+def test_minibatches_are_a_partition_of_the_rows(rows, batch_size, seed, gathered):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("chainrule.train.loop.GATHERED", gathered)
+        batches = rows_of(rows, batch_size, np.random.default_rng(seed))
 
     assert sorted(chain(*batches)) == list(range(rows))
     assert all(len(batch) == batch_size for batch in batches[:-1])
 
 
+def test_every_array_of_a_minibatch_has_the_same_rows():
+    data = {"X": np.arange(10)[:, None], "Y": -np.arange(10)[:, None]}
+
+    for batch in minibatches(data, 3, np.random.default_rng(0)):
+        np.testing.assert_array_equal(batch["X"], -batch["Y"])
+
+
 def test_without_shuffling_the_rows_keep_their_order():
-    assert list(minibatches(5, 2, None)) == [slice(0, 2), slice(2, 4), slice(4, 5)]
+    assert [batch.tolist() for batch in rows_of(5, 2, None)] == [[0, 1], [2, 3], [4]]
 
 
 def test_every_epoch_has_a_new_order_and_a_seed_repeats_them():
     one, two = np.random.default_rng(5), np.random.default_rng(5)
-    first, second = list(minibatches(ROWS, ROWS, one)), list(minibatches(ROWS, ROWS, one))
+    first, second = rows_of(ROWS, ROWS, one), rows_of(ROWS, ROWS, one)
 
     assert not np.array_equal(first, second)
-    np.testing.assert_array_equal(first, list(minibatches(ROWS, ROWS, two)))
+    np.testing.assert_array_equal(first, rows_of(ROWS, ROWS, two))
 
 
 # One epoch

@@ -251,12 +251,8 @@ class MLP(BaseEstimator):  # type: ignore[misc]  # scikit-learn publishes no typ
             )
 
     def _program(self, *, weighted: bool) -> StepProgram:
-        """The compiled step, kept for the next call."""
-        kept: dict[Any, StepProgram] = self.__dict__.setdefault("_compiled", {})
-        key = (self._solver(), weighted, self.network_)
-        if key not in kept:
-            kept[key] = compile_step(self.network_, find_update(key[0]), weighted=weighted)
-        return kept[key]
+        """The compiled step."""
+        return compile_step(self.network_, find_update(self._solver()), weighted=weighted)
 
     def _solver(self) -> str:
         """The name of the update rule: scikit-learn's "sgd" has momentum, which is another rule here."""
@@ -364,11 +360,6 @@ class MLP(BaseEstimator):  # type: ignore[misc]  # scikit-learn publishes no typ
 
     def __sklearn_is_fitted__(self) -> bool:
         return "params_" in vars(self)
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Without the compiled step, which is made again when needed."""
-        state: dict[str, Any] = super().__getstate__()
-        return {k: v for k, v in state.items() if k != "_compiled"}
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -12,6 +12,8 @@ import numpy as np
 
 from chainrule.train.step import StepProgram
 
+GATHERED = 1 << 16  # numbers of X at a time
+
 
 @dataclass(frozen=True)
 class Epoch:
@@ -84,12 +86,20 @@ class Run:
         return {name: self.state[name] for name in self.program.parameters}
 
 
-def minibatches(rows: int, batch_size: int, rng: np.random.Generator | None) -> Iterator[Any]:
-    """Indices of consecutive minibatches, in a new order each time where there is an `rng`; the last may be short."""
+def minibatches(data: Mapping[str, Any], batch_size: int, rng: np.random.Generator | None) -> Iterator[dict[str, Any]]:
+    """Consecutive minibatches of the rows, in a new order each time where there is an `rng`; the last may be short.
+
+    Rows are gathered for many minibatches at once, about `GATHERED` numbers, and handed out as views.
+    """
+    rows, width = data["X"].shape
     order = None if rng is None else rng.permutation(rows)
-    for start in range(0, rows, batch_size):
-        stop = min(start + batch_size, rows)
-        yield slice(start, stop) if order is None else order[start:stop]
+    span = batch_size * max(1, GATHERED // (batch_size * width))
+    for first in range(0, rows, span):
+        last = min(first + span, rows)
+        index = slice(first, last) if order is None else order[first:last]
+        block = {name: array[index] for name, array in data.items()}
+        for start in range(0, last - first, batch_size):
+            yield {name: array[start : start + batch_size] for name, array in block.items()}
 
 
 def one_epoch(
@@ -103,8 +113,7 @@ def one_epoch(
     rate = schedule.at(run.samples, run.standstills)
     state, total, weight = run.state, 0.0, 0.0
     with np.errstate(all="ignore"):  # what overflows is found below
-        for index in minibatches(rows, batch_size, rng if shuffle else None):
-            batch = {name: array[index] for name, array in data.items()}
+        for batch in minibatches(data, batch_size, rng if shuffle else None):
             n = len(batch["X"])
             share = float(batch["w"].sum()) if "w" in batch else float(n)
             if share == 0:

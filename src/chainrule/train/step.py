@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -54,8 +55,9 @@ def find_solver(text: str) -> tuple[UpdateRule, dict[str, float]]:
     return rule, dict(zip(rule.hyper, call.arguments, strict=False)) | dict(call.keywords)
 
 
+@lru_cache(maxsize=128)
 def compile_step(network: Network, rule: UpdateRule, *, weighted: bool) -> StepProgram:
-    """Derive, print and compile the training step."""
+    """Derive, print and compile the training step; fits of the same network share it."""
     derivation = network.derive(solver=rule.name, sample_weight=weighted)
     text = derivation.source("numpy", part="step")
     listing = derivation.listing
