@@ -1,0 +1,1 @@
+"""The compiled engine: the derived equations at the speed of the machine."""

@@ -1,0 +1,105 @@
+"""What Numba does not say by itself: single instructions on scalars of float32 and float64.
+
+No floating point flags are set anywhere, and a fused multiply-add is written where one is meant: every lane of a
+vector and every remainder of a loop gets the same bits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from llvmlite import ir
+from numba import njit
+from numba.core import types
+from numba.extending import intrinsic
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+_BITS = {types.float32: 32, types.float64: 64}
+_MANTISSA = {types.float32: 23, types.float64: 52}
+_SQRT_HALF = {types.float32: 0x3F3504F3, types.float64: 0x3FE6A09E667F3BCD}
+
+
+def scalar(function: _F) -> _F:
+    """Compile a function of scalars, and expand it where it is called."""
+    compiled: _F = njit(cache=True, fastmath=False, error_model="numpy", forceinline=True)(function)
+    return compiled
+
+
+def instruction(function: _F) -> _F:
+    """Enter a function that writes the instructions of a call."""
+    entered: _F = intrinsic(function)
+    return entered
+
+
+@instruction
+def select(_: Any, condition: Any, a: Any, b: Any) -> Any:
+    """a where the condition holds, else b: never a jump."""
+    return a(types.boolean, a, a), lambda context, builder, signature, args: builder.select(*args)
+
+
+@instruction
+def fma(_: Any, x: Any, y: Any, z: Any) -> Any:
+    """x y + z, rounded once."""
+    return x(x, x, x), lambda context, builder, signature, args: builder.fma(*args)
+
+
+@instruction
+def copysign(_: Any, x: Any, y: Any) -> Any:
+    """|x| with the sign of y."""
+
+    def write(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        real = args[0].type
+        function = builder.module.declare_intrinsic("llvm.copysign", [real], ir.FunctionType(real, [real, real]))
+        return builder.call(function, args)
+
+    return x(x, x), write
+
+
+@instruction
+def horner(_: Any, x: Any, coefficients: Any) -> Any:
+    """The polynomial in x with these coefficients, the highest power first."""
+
+    def write(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        at, values = args
+        first, *rest = (builder.extract_value(values, i) for i in range(signature.args[1].count))
+        for c in rest:
+            first = builder.fma(first, at, c)
+        return first
+
+    return x(x, types.UniTuple(x, coefficients.count)), write
+
+
+@instruction
+def power_of_two(_: Any, shifted: Any) -> Any:
+    """2^k, where `shifted` is k + 1.5 2^23 (float32) or k + 1.5 2^52 (float64) and k the exponent of a normal number."""
+    bits, mantissa = _BITS[shifted], _MANTISSA[shifted]
+
+    def write(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        integer = ir.IntType(bits)
+        k = builder.shl(builder.bitcast(args[0], integer), ir.Constant(integer, mantissa))
+        one = ir.Constant(integer, ((1 << (bits - mantissa - 2)) - 1) << mantissa)
+        return builder.bitcast(builder.add(k, one), args[0].type)
+
+    return shifted(shifted), write
+
+
+@instruction
+def split(_: Any, x: Any) -> Any:
+    """e and m with x = 2^e m and m in [sqrt(1/2), sqrt(2)), of a positive normal x."""
+    bits, mantissa = _BITS[x], _MANTISSA[x]
+
+    def write(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        integer, real = ir.IntType(bits), args[0].type
+        sign = ir.Constant(integer, 1 << (bits - 1))
+        i = builder.bitcast(args[0], integer)
+        j = builder.add(i, ir.Constant(integer, (1 << (bits - 1)) - _SQRT_HALF[x]))
+        exponent = builder.and_(j, ir.Constant(integer, -1 << mantissa))
+        m = builder.bitcast(builder.add(builder.sub(i, exponent), sign), real)
+        large = ir.Constant(integer, (mantissa + (1 << (bits - mantissa - 2)) - 1) << mantissa)  # 2^mantissa
+        biased = builder.or_(builder.lshr(j, ir.Constant(integer, mantissa)), large)
+        bias = ir.Constant(real, float((1 << mantissa) + (1 << (bits - mantissa - 1))))
+        e = builder.fsub(builder.bitcast(biased, real), bias)
+        return context.make_tuple(builder, signature.return_type, (e, m))
+
+    return types.UniTuple(x, 2)(x), write
