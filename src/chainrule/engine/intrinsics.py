@@ -6,7 +6,7 @@ vector and every remainder of a loop gets the same bits.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from llvmlite import ir
@@ -45,29 +45,61 @@ def fma(_: Any, x: Any, y: Any, z: Any) -> Any:
 
 
 @instruction
-def copysign(_: Any, x: Any, y: Any) -> Any:
-    """|x| with the sign of y."""
+def like(_: Any, x: Any, value: Any) -> Any:
+    """A number in the type of x."""
+    return x(x, value), lambda context, builder, signature, args: context.cast(builder, args[1], value, x)
+
+
+def number(in_float32: float, in_float64: float) -> Callable[[float], float]:
+    """A constant that has another value in each type: a function of any x of that type."""
+
+    @instruction
+    def constant(_: Any, x: Any) -> Any:
+        value = {32: in_float32, 64: in_float64}[x.bitwidth]
+        return x(x), lambda context, builder, signature, args: ir.Constant(args[0].type, value)
+
+    return constant
+
+
+def polynomial(in_float32: Sequence[float], in_float64: Sequence[float]) -> Callable[[float], float]:
+    """A polynomial with other coefficients in each type, the highest power first."""
+
+    @instruction
+    def horner(_: Any, x: Any) -> Any:
+        coefficients = {32: in_float32, 64: in_float64}[x.bitwidth]
+
+        def write(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            first, *rest = (ir.Constant(args[0].type, c) for c in coefficients)
+            for c in rest:
+                first = builder.fma(first, args[0], c)
+            return first
+
+        return x(x), write
+
+    return horner
+
+
+def _named(name: str) -> Callable[..., Any]:
+    """The writer of an instruction that LLVM has under this name."""
 
     def write(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         real = args[0].type
-        function = builder.module.declare_intrinsic("llvm.copysign", [real], ir.FunctionType(real, [real, real]))
-        return builder.call(function, args)
+        kind = ir.FunctionType(real, [real] * len(args))
+        return builder.call(builder.module.declare_intrinsic(f"llvm.{name}", [real], kind), args)
 
-    return x(x, x), write
+    return write
 
 
 @instruction
-def horner(_: Any, x: Any, coefficients: Any) -> Any:
-    """The polynomial in x with these coefficients, the highest power first."""
+def copysign(_: Any, x: Any, y: Any) -> Any:
+    """|x| with the sign of y."""
+    return x(x, x), _named("copysign")
 
-    def write(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        at, values = args
-        first, *rest = (builder.extract_value(values, i) for i in range(signature.args[1].count))
-        for c in rest:
-            first = builder.fma(first, at, c)
-        return first
 
-    return x(x, types.UniTuple(x, coefficients.count)), write
+@instruction
+def rint(_: Any, x: Any) -> Any:
+    """The nearest integer, the even one of two."""
+    return x(x), _named("rint")
 
 
 @instruction
