@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from decimal import Decimal, getcontext
 
+import numpy as np
+
 getcontext().prec = 90
 ONE, TWO = Decimal(1), Decimal(2)
 LN2 = TWO.ln()
@@ -95,6 +97,7 @@ def cos_rest(z: Decimal) -> Decimal:
 
 
 def chebyshev_nodes(low: Decimal, high: Decimal, n: int) -> list[Decimal]:
+    """Where the Chebyshev polynomial of degree n is 0, on an interval."""
     cosines = [_cos((2 * k + 1) * PI / (2 * n)) for k in range(n)]
     return [(low + high) / 2 + (high - low) / 2 * c for c in cosines]
 
@@ -146,7 +149,7 @@ FLOAT64 = {
     "LOG": (atanh_rest, NARROW, 6),
     "TANH": (tanh_rest, (Decimal("1e-30"), Decimal("0.4")), 11),
     "ERF": (erf_rest, (Decimal("1e-30"), ONE), 13),
-    "ERFC": (folded_erfc, (Decimal(-1) / 3, Decimal(26) / 30), 22),
+    "ERFC": (folded_erfc, (Decimal("-0.6"), Decimal(26) / 30), 22),
     "SIN": (sin_rest, (Decimal("1e-30"), ONE / 4), 4),
     "COS": (cos_rest, (Decimal("1e-30"), ONE / 4), 5),
 }
@@ -163,8 +166,7 @@ def two_over_pi() -> list[float]:
 
 
 def main() -> None:
-    import numpy as np
-
+    """Print the tables."""
     for kind, table in ((np.float32, FLOAT32), (np.float64, FLOAT64)):
         for name, (function, (low, high), degree) in table.items():
             values = [kind(str(c)) for c in interpolate(function, low, high, degree)]

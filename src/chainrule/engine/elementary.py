@@ -5,110 +5,38 @@ in float64, and power in float64 with an unusual exponent, call the C library en
 zeros and results below the smallest normal number are as in NumPy, whatever floating point flags the loop has.
 
 A docstring states the largest error found, in units of the last place (ulp) of the exact value: of float32, then of
-float64; tests/engine/test_elementary.py measures it. Constants are from scripts/elementary_constants.py.
+float64; tests/engine/test_elementary.py measures it.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
-from chainrule.engine.intrinsics import (
-    copysign,
-    fma,
-    like,
-    number,
-    polynomial,
-    power_of_two,
-    rint,
-    scalar,
-    select,
-    split,
+from chainrule.engine.constants import (
+    COS,
+    DIGITS,
+    ERF,
+    ERFC,
+    EXP,
+    EXP_HIGH,
+    EXP_LOW,
+    FLAT,
+    LN2_HIGH,
+    LN2_LOW,
+    LOG,
+    LOG2_E,
+    LOG_ERFC,
+    ROUND,
+    SIN,
+    SMALLEST_NORMAL,
+    TANH,
+    TWO_OVER_PI,
 )
-
-# ---- constants; the first of two is that of float32
-
-LOG2_E = 1.4426950408889634
-LN2_HIGH = number(0.693145751953125, 0.6931471803691238)  # so few bits that k times it is exact
-LN2_LOW = number(1.4286068203094173e-06, 1.9082149292705877e-10)
-ROUND = number(1.5 * 2**23, 1.5 * 2**52)  # adding it rounds to an integer, which is then in the low bits
-DIGITS = number(24, 53)
-SMALLEST_NORMAL = number(2.0**-126, 2.0**-1022)
-EXP_HIGH = number(89, 710)  # from here on exp is infinite
-EXP_LOW = number(-105, -746)  # down to here exp is not yet 0, by more than half of the smallest number
-FLAT = number(20, 40)  # exp(-this) is lost beside 1
-
-EXP = polynomial(
-    (0.0013926176, 0.008363173, 0.041666556, 0.16666578, 0.5),
-    (
-        2.5100375832561234e-08, 2.7620075879983367e-07, 2.7557268480310024e-06, 2.4801521322368692e-05,
-        0.00019841269863040545, 0.0013888888917196719, 0.008333333333330065, 0.041666666666624164,
-        0.16666666666666669, 0.5000000000000001,
-    ),
-)  # fmt: skip
-LOG = polynomial(
-    (0.23330468, 0.28550822, 0.40000123, 0.6666667),
-    (
-        0.14616449685043406, 0.15331721600556042, 0.18182889125261723, 0.2222221113479508, 0.28571428625975487,
-        0.39999999999899505, 0.666666666666667,
-    ),
-)  # fmt: skip
-TANH = polynomial(
-    (-0.006045165, 0.02096133, -0.053843264, 0.13332719, -0.33333328),
-    (
-        6.354340814859719e-06, -3.092912547386467e-05, 9.23274970808537e-05, -0.0002374675659822325,
-        0.000589622148687206, -0.0014557676940659455, 0.003592120760870841, -0.008863235024306106,
-        0.021869488515352347, -0.05396825396781054, 0.1333333333333296, -0.3333333333333333,
-    ),
-)  # fmt: skip
-ERF = polynomial(
-    (7.875875e-05, -0.00080168643, 0.0051890872, -0.026854211, 0.11283594, -0.37612626, 0.12837917),
-    (
-        -4.230945824295338e-12, 8.709045129053106e-11, -1.216456005728345e-09, 1.4792401209404813e-08,
-        -1.6364642158167616e-07, 1.6462045441468418e-06, -1.4925647567519332e-05, 0.00012055332902888736,
-        -0.000854832702193483, 0.0052239776254232985, -0.02686617064512984, 0.1128379167095512,
-        -0.37612638903183754, 0.1283791670955126,
-    ),
-)  # fmt: skip
-LOG_ERFC = polynomial(
-    (
-        1.6371514e-06, -4.605804e-05, 0.00059680565, -0.004759596, 0.026421135, -0.110080086, -0.63182604,
-        -1.1302334, 0.00032013806,
-    ),
-    (),
-)  # fmt: skip
-ERFC = polynomial(
-    (),
-    (
-        -4.062291021776748e-07, 1.7529449628757463e-06, -2.074855693737207e-06, -1.1955560907134378e-07,
-        -3.3063683768941945e-07, 1.042796785636767e-06, 5.307829484458272e-06, 3.7909475930506426e-06,
-        -1.3527390613626339e-05, -3.642934429762441e-05, -1.5050377440814891e-06, 0.0001510394078052615,
-        0.00020636684215623606, -0.00045434084816393635, -0.0014568139293834718, 0.001271338967862798,
-        0.008722653875188856, -0.008034015082524229, -0.05422000099202896, 0.1640512800334441,
-        -0.16603039761528943, -0.09276382658574601, 1.2769783815525286,
-    ),
-)  # fmt: skip
-SIN = polynomial(
-    (),
-    (
-        -3.563436450559837e-06, 0.00016043345133807724, -0.004681753445303471, 0.07969262622461074,
-        -0.6459640975061385,
-    ),
-)  # fmt: skip
-COS = polynomial(
-    (),
-    (
-        4.6632053886903437e-07, -2.5200703761965414e-05, 0.0009192601014426249, -0.02086348075319688,
-        0.2536695079008304, -1.233700550136169,
-    ),
-)  # fmt: skip
-TWO_OVER_PI = (  # in pieces of 28 bits: a piece times a float32 is exact in float64
-    0.6366197690367699, 3.3308114738561656e-09, 2.276010047810136e-18, 2.5268260189002822e-26,
-    1.6682867657019525e-34, 1.158871328288855e-43, 7.053959174404295e-52,
-)  # fmt: skip
-
+from chainrule.engine.intrinsics import copysign, exponent, fma, like, mantissa, power_of_two, rint, scalar, select
 
 # ---- exponentials
 
@@ -117,8 +45,10 @@ TWO_OVER_PI = (  # in pieces of 28 bits: a piece times a float32 is exact in flo
 def _reduced(x: float) -> tuple[float, float]:
     """k and r = exp(x - k log 2) - 1 with |x - k log 2| at most about log(2) / 2"""
     k = fma(x, LOG2_E, ROUND(x)) - ROUND(x)
-    r = fma(-k, LN2_LOW(x), fma(-k, LN2_HIGH(x), x))
-    return k, fma(r * r, EXP(r), r)
+    rest = fma(-k, LN2_HIGH(x), x)
+    r = fma(-k, LN2_LOW(x), rest)
+    lost = fma(-k, LN2_LOW(x), rest - r)
+    return k, r + fma(r * r, EXP(r), lost)
 
 
 @scalar
@@ -190,8 +120,9 @@ def _log(e: float, f: float) -> float:
 def log(x: float) -> float:
     """log(x): -inf at 0, NaN below. Error: 1, 1"""
     tiny = x < SMALLEST_NORMAL(x)
-    e, m = split(select(tiny, x * power_of_two(DIGITS(x) + ROUND(x)), x))
-    y = _log(e - select(tiny, DIGITS(x), like(x, 0)), m - like(x, 1))
+    normal = select(tiny, x * power_of_two(DIGITS(x) + ROUND(x)), x)
+    e = exponent(normal) - select(tiny, DIGITS(x), like(x, 0))
+    y = _log(e, mantissa(normal) - like(x, 1))
     return _in_domain(x, x, y)
 
 
@@ -205,10 +136,11 @@ def _in_domain(x: float, u: float, y: float) -> float:
 @scalar
 def _log1p(x: float) -> float:
     """log(1 + x) of an x above -1, where f = 2^-e (1 + x) - 1 is rounded once"""
-    e, m = split(like(x, 1) + x)
+    u = like(x, 1) + x
+    e = exponent(u)
     large = e > DIGITS(x)
     scale = power_of_two(select(large, like(x, 0), -e) + ROUND(x))
-    return _log(e, select(large, m - like(x, 1), fma(scale, x, scale - like(x, 1))))
+    return _log(e, select(large, mantissa(u) - like(x, 1), fma(scale, x, scale - like(x, 1))))
 
 
 @scalar
@@ -221,3 +153,225 @@ def log1p(x: float) -> float:
 def softplus(x: float) -> float:
     """log(1 + exp(x)) = max(x, 0) + log(1 + exp(-|x|)). Error: 1.9, 1.9"""
     return select(x > like(x, 0), x, like(x, 0)) + _log1p(_exp_of_minus(np.abs(x)))
+
+
+# ---- the error function
+
+
+@scalar
+def _erf_near(x: float) -> float:
+    """erf(x) of an x between -1 and 1: x + x p(x^2)"""
+    return fma(x, ERF(x * x), x)
+
+
+@scalar
+def erf32(x: float) -> float:
+    """erf(x), from 1 on as 1 - exp(p(|x|)) with the sign of x. Error: 1"""
+    a = np.abs(x)
+    a = select(a > like(x, 4), like(x, 4), a)
+    far = like(x, 1) - _exp(LOG_ERFC(a))
+    return select(a < like(x, 1), _erf_near(x), copysign(far, x))
+
+
+@scalar
+def _erfc_far(a: float) -> float:
+    """erfc(a) of an a from 1/2 on: exp(-a^2) p((a - 2) / (a + 2)) / (1 + 2 a), with a^2 in twice the digits"""
+    a = select(a > 28.0, 28.0, a)
+    square = a * a
+    lost = fma(a, a, -square)
+    e = _exp_of_minus(square)
+    return fma(-e, lost, e) * ERFC((a - 2.0) / (a + 2.0)) / fma(2.0, a, 1.0)
+
+
+@scalar
+def erf64(x: float) -> float:
+    """erf(x), from 1 on as 1 - erfc(|x|) with the sign of x. Error: 1"""
+    a = np.abs(x)
+    return select(a < 1.0, _erf_near(x), copysign(1.0 - _erfc_far(a), x))
+
+
+@scalar
+def erfc64(x: float) -> float:
+    """erfc(x) = 1 - erf(x). Error: 4"""
+    a = np.abs(x)
+    far = _erfc_far(a)
+    return select(a < 0.5, fma(-x, ERF(x * x), 1.0 - x), select(x < 0.0, 2.0 - far, far))
+
+
+@scalar
+def erfc32(x: float) -> np.float32:
+    """erfc(x), in float64. Error: 0.6"""
+    return np.float32(erfc64(np.float64(x)))
+
+
+# ---- sine and cosine
+
+
+@scalar
+def _turn(x: float, piece: float, quarters: float, rest: float) -> tuple[float, float]:
+    """Add x piece, less whole turns, to a number of quarter turns and the rest of one"""
+    product = x * piece
+    whole = rint(product)
+    return quarters + fma(-4.0, rint(whole * 0.25), whole), rest + (product - whole)
+
+
+@scalar
+def _sine32(x: float, ahead: float) -> np.float32:
+    """sin(x + ahead pi / 2): x 2 / pi is formed exactly, so that the largest x is as good as any"""
+    t = np.float64(x)
+    q, u = _turn(t, TWO_OVER_PI[0], ahead, 0.0)
+    q, u = _turn(t, TWO_OVER_PI[1], q, u)
+    q, u = _turn(t, TWO_OVER_PI[2], q, u)
+    q, u = _turn(t, TWO_OVER_PI[3], q, u)
+    q, u = _turn(t, TWO_OVER_PI[4], q, u)
+    q, u = _turn(t, TWO_OVER_PI[5], q, u)
+    q, u = _turn(t, TWO_OVER_PI[6], q, u)
+    q, u = q + rint(u), u - rint(u)
+    z = u * u
+    odd = np.abs(fma(-2.0, rint(q * 0.5), q)) == 1.0
+    y = select(odd, fma(z, COS(z), 1.0), u * fma(z, SIN(z), 0.5 * math.pi))
+    turned = fma(-4.0, rint((q - 0.5) * 0.25), q)  # -1, 0, 1 or 2, and the sine is below 0 at -1 and 2
+    return np.float32(select(np.abs(turned - 0.5) > 1.0, -y, y))
+
+
+@scalar
+def sin32(x: np.float32) -> np.float32:
+    """sin(x), in float64. Error: 0.6"""
+    return np.float32(select(x == like(x, 0), x, _sine32(x, 0.0)))
+
+
+@scalar
+def cos32(x: float) -> np.float32:
+    """cos(x), in float64. Error: 0.6"""
+    return _sine32(x, 1.0)
+
+
+@scalar
+def sin64(x: float) -> float:
+    """sin(x) of the C library"""
+    return math.sin(x)
+
+
+@scalar
+def cos64(x: float) -> float:
+    """cos(x) of the C library"""
+    return math.cos(x)
+
+
+# ---- powers
+
+
+@scalar
+def _power32(x: float, p: float) -> np.float32:
+    """x^p = exp(p log |x|) in float64, with the sign of x where p is odd, and NaN below 0 where p is no integer"""
+    p = np.float64(p)
+    y = np.float32(exp(p * log(np.float64(np.abs(x)))))
+    whole = rint(p) == p
+    odd = whole & (rint(p * 0.5) != p * 0.5)
+    outside = (x < like(x, 0)) & (x > like(x, -math.inf)) & ~whole
+    return select(outside, like(x, math.nan), select(odd, copysign(y, x), y))
+
+
+@scalar
+def _power64(x: float, p: float) -> Any:
+    """x^p of the C library"""
+    return math.pow(x, p)
+
+
+def _power(general: Callable[[float, float], Any]) -> Callable[[float, float], Any]:
+    @scalar
+    def power(x: float, p: float) -> Any:
+        """x^p; the usual exponents, which a loop decides once, by products and roots. Error: 1, 1"""
+        if p == 2:
+            return x * x
+        if p == 3:
+            return x * x * x
+        if p == -1:
+            return reciprocal(x)
+        if p == 0.5:
+            return sqrt(x)
+        if p == 1:
+            return x
+        return general(x, p)
+
+    return power
+
+
+# ---- entries that are one instruction or two
+
+
+@scalar
+def sqrt(x: float) -> Any:
+    """The square root, rounded once; NaN below 0"""
+    return np.sqrt(x)
+
+
+@scalar
+def reciprocal(x: float) -> float:
+    """1 / x, rounded once"""
+    return like(x, 1) / x
+
+
+@scalar
+def absolute(x: float) -> float:
+    """|x|"""
+    return np.abs(x)
+
+
+@scalar
+def sign(x: float) -> float:
+    """-1, 0 or 1; NaN of NaN"""
+    return select(x == x, copysign(select(x == like(x, 0), like(x, 0), like(x, 1)), x) + like(x, 0), x)
+
+
+@scalar
+def step(x: float) -> float:
+    """1 where x > 0, else 0; NaN of NaN"""
+    return select(x > like(x, 0), like(x, 1), select(x == x, like(x, 0), x))
+
+
+@scalar
+def maximum(a: float, b: float) -> float:
+    """The larger one, or the one that is NaN"""
+    return select((a > b) | (a != a), a, b)
+
+
+@scalar
+def minimum(a: float, b: float) -> float:
+    """The smaller one, or the one that is NaN"""
+    return select((a < b) | (a != a), a, b)
+
+
+@scalar
+def x_log_x(x: float) -> float:
+    """x log(x), and 0 at 0. Error: 2, 2"""
+    return select(x == like(x, 0), like(x, 0), x * log(x))
+
+
+@scalar
+def log_softplus64(x: float) -> float:
+    """log(softplus(x)), below -40 x itself. Error: 2 ulp of 1 beside its zero"""
+    return select(x < -40.0, x, log(softplus(select(x < -40.0, -40.0, x))))
+
+
+@scalar
+def log_softplus32(x: float) -> np.float32:
+    """log(softplus(x)), in float64. Error: 0.6"""
+    return np.float32(log_softplus64(np.float64(x)))
+
+
+_BOTH: dict[str, Callable[..., Any]] = {
+    "exp": exp, "expm1": expm1, "log": log, "log1p": log1p, "tanh": tanh, "logistic": logistic, "softplus": softplus,
+    "sqrt": sqrt, "reciprocal": reciprocal, "abs": absolute, "sign": sign, "step": step, "maximum": maximum,
+    "minimum": minimum, "x_log_x": x_log_x,
+}  # fmt: skip
+
+# The functions by their names in the rule book, for each type; `power` takes the exponent as its second argument.
+FLOAT32: dict[str, Callable[..., Any]] = _BOTH | {
+    "erf": erf32, "erfc": erfc32, "sin": sin32, "cos": cos32, "power": _power(_power32),
+    "log_softplus": log_softplus32,
+}  # fmt: skip
+FLOAT64: dict[str, Callable[..., Any]] = _BOTH | {
+    "erf": erf64, "erfc": erfc64, "sin": sin64, "cos": cos64, "power": _power(_power64),
+    "log_softplus": log_softplus64,
+}  # fmt: skip

@@ -7,7 +7,7 @@ vector and every remainder of a loop gets the same bits.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from llvmlite import ir
 from numba import njit
@@ -15,21 +15,20 @@ from numba.core import types
 from numba.extending import intrinsic
 
 _F = TypeVar("_F", bound=Callable[..., Any])
-_BITS = {types.float32: 32, types.float64: 64}
 _MANTISSA = {types.float32: 23, types.float64: 52}
 _SQRT_HALF = {types.float32: 0x3F3504F3, types.float64: 0x3FE6A09E667F3BCD}
 
 
 def scalar(function: _F) -> _F:
     """Compile a function of scalars, and expand it where it is called."""
-    compiled: _F = njit(cache=True, fastmath=False, error_model="numpy", forceinline=True)(function)
-    return compiled
+    compiled: Any = njit(fastmath=False, error_model="numpy", forceinline=True)(function)
+    return cast("_F", compiled)
 
 
-def instruction(function: _F) -> _F:
-    """Enter a function that writes the instructions of a call."""
-    entered: _F = intrinsic(function)
-    return entered
+def instruction(function: Callable[..., Any]) -> Callable[..., float]:
+    """Enter a function that gives the type of a call's result and writes its instructions."""
+    entered: Any = intrinsic(function)
+    return cast("Callable[..., float]", entered)
 
 
 @instruction
@@ -50,7 +49,7 @@ def like(_: Any, x: Any, value: Any) -> Any:
     return x(x, value), lambda context, builder, signature, args: context.cast(builder, args[1], value, x)
 
 
-def number(in_float32: float, in_float64: float) -> Callable[[float], float]:
+def number(in_float32: float, in_float64: float) -> Callable[..., float]:
     """A constant that has another value in each type: a function of any x of that type."""
 
     @instruction
@@ -61,7 +60,7 @@ def number(in_float32: float, in_float64: float) -> Callable[[float], float]:
     return constant
 
 
-def polynomial(in_float32: Sequence[float], in_float64: Sequence[float]) -> Callable[[float], float]:
+def polynomial(in_float32: Sequence[float], in_float64: Sequence[float]) -> Callable[..., float]:
     """A polynomial with other coefficients in each type, the highest power first."""
 
     @instruction
@@ -104,34 +103,48 @@ def rint(_: Any, x: Any) -> Any:
 
 @instruction
 def power_of_two(_: Any, shifted: Any) -> Any:
-    """2^k, where `shifted` is k + 1.5 2^23 (float32) or k + 1.5 2^52 (float64) and k the exponent of a normal number."""
-    bits, mantissa = _BITS[shifted], _MANTISSA[shifted]
+    """2^k of a `shifted` k, the exponent of a normal number: k + 1.5 2^23 in float32, k + 1.5 2^52 in float64."""
+    bits, digits = shifted.bitwidth, _MANTISSA[shifted]
 
     def write(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         integer = ir.IntType(bits)
-        k = builder.shl(builder.bitcast(args[0], integer), ir.Constant(integer, mantissa))
-        one = ir.Constant(integer, ((1 << (bits - mantissa - 2)) - 1) << mantissa)
+        k = builder.shl(builder.bitcast(args[0], integer), ir.Constant(integer, digits))
+        one = ir.Constant(integer, ((1 << (bits - digits - 2)) - 1) << digits)
         return builder.bitcast(builder.add(k, one), args[0].type)
 
     return shifted(shifted), write
 
 
 @instruction
-def split(_: Any, x: Any) -> Any:
-    """e and m with x = 2^e m and m in [sqrt(1/2), sqrt(2)), of a positive normal x."""
-    bits, mantissa = _BITS[x], _MANTISSA[x]
+def exponent(_: Any, x: Any) -> Any:
+    """The integer e with x / 2^e in [sqrt(1/2), sqrt(2)), of a positive normal x."""
+    bits, digits = x.bitwidth, _MANTISSA[x]
 
     def write(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         integer, real = ir.IntType(bits), args[0].type
-        sign = ir.Constant(integer, 1 << (bits - 1))
-        i = builder.bitcast(args[0], integer)
-        j = builder.add(i, ir.Constant(integer, (1 << (bits - 1)) - _SQRT_HALF[x]))
-        exponent = builder.and_(j, ir.Constant(integer, -1 << mantissa))
-        m = builder.bitcast(builder.add(builder.sub(i, exponent), sign), real)
-        large = ir.Constant(integer, (mantissa + (1 << (bits - mantissa - 2)) - 1) << mantissa)  # 2^mantissa
-        biased = builder.or_(builder.lshr(j, ir.Constant(integer, mantissa)), large)
-        bias = ir.Constant(real, float((1 << mantissa) + (1 << (bits - mantissa - 1))))
-        e = builder.fsub(builder.bitcast(biased, real), bias)
-        return context.make_tuple(builder, signature.return_type, (e, m))
+        biased = builder.lshr(_from_sqrt_half(builder, args[0], x), ir.Constant(integer, digits))
+        unit = ir.Constant(integer, (digits + (1 << (bits - digits - 2)) - 1) << digits)  # 2^digits
+        bias = ir.Constant(real, float((1 << digits) + (1 << (bits - digits - 1))))
+        return builder.fsub(builder.bitcast(builder.or_(biased, unit), real), bias)
 
-    return types.UniTuple(x, 2)(x), write
+    return x(x), write
+
+
+@instruction
+def mantissa(_: Any, x: Any) -> Any:
+    """x / 2^e in [sqrt(1/2), sqrt(2)), of a positive normal x."""
+
+    def write(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        integer = ir.IntType(x.bitwidth)
+        low = ir.Constant(integer, (1 << _MANTISSA[x]) - 1)
+        above = builder.and_(_from_sqrt_half(builder, args[0], x), low)
+        return builder.bitcast(builder.add(above, ir.Constant(integer, _SQRT_HALF[x])), args[0].type)
+
+    return x(x), write
+
+
+def _from_sqrt_half(builder: Any, x: Any, kind: Any) -> Any:
+    """The bits of x counted from those of sqrt(1/2), and a half of all integers more: no exponent is negative."""
+    integer = ir.IntType(kind.bitwidth)
+    start = ir.Constant(integer, (1 << (kind.bitwidth - 1)) - _SQRT_HALF[kind])
+    return builder.add(builder.bitcast(x, integer), start)
