@@ -129,6 +129,35 @@ def draw_masks(randoms: Sequence[Node], rows: int, random_state: Any, dtype: Any
     return masks
 
 
+GOLDEN, MIX = 0x9E3779B97F4A7C15, (0xBF58476D1CE4E5B9, 0x94D049BB133111EB)
+
+
+def counted_masks(randoms: Sequence[Node], seed: int, first: int, rows: int, dtype: Any) -> Arrays:
+    """The random matrices of rows `first` and on of an epoch: each entry by its number alone, whoever computes it.
+
+    Entry i of the mask with salt k is a hash of seed + (k + i + 1) 0x9E37..., in the manner of SplitMix64 (Steele, Lea
+    and Flood 2014), of which 24 bits are a uniform number.
+    """
+    masks: Arrays = {}
+    for M in randoms:
+        kind, keep = M.value.distribution
+        assert kind == "inverted_bernoulli"
+        columns = int(M.shape[1])
+        numbers = np.arange(first * columns, (first + rows) * columns, dtype=np.uint64) + np.uint64(salt(M) + 1)
+        x = numbers * np.uint64(GOLDEN) + np.uint64(seed)
+        x = (x ^ (x >> np.uint64(30))) * np.uint64(MIX[0])
+        x = (x ^ (x >> np.uint64(27))) * np.uint64(MIX[1])
+        x = x ^ (x >> np.uint64(31))
+        uniform = (x >> np.uint64(40)).astype(np.float64) * 2.0**-24
+        masks[str(M.name)] = ((uniform < keep) * (1.0 / keep)).astype(dtype).reshape(rows, columns)
+    return masks
+
+
+def salt(M: Node) -> int:
+    """What tells the numbers of one random matrix from another's."""
+    return sum(ord(c) << 8 * i for i, c in enumerate(reversed(str(M.name)[-4:]))) << 32
+
+
 def filled(value: Any, shape: tuple[int, int], dtype: np.dtype[Any]) -> Array:
     """What a program gives for a matrix: the matrix, or one number for all of its entries."""
     array = np.asarray(value, dtype)

@@ -1,1 +1,1 @@
-"""The compiled engine: the derived equations at the speed of the machine."""
+"""The engine: lowered equations as a short list of instructions, run by compiled kernels on a team of threads."""

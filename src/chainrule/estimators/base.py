@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 
@@ -16,12 +16,14 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 from threadpoolctl import threadpool_limits
 
-from chainrule.arrays import as_targets, as_weights
+from chainrule.arrays import as_targets, as_weights, common_dtype
+from chainrule.engine.schedule import NotLowered
 from chainrule.functions import Function
 from chainrule.layers import Dense
 from chainrule.losses import Loss, find_loss
 from chainrule.network import Network
 from chainrule.penalties import l2
+from chainrule.train.engines import engine_outputs, engine_step
 from chainrule.train.hold_out import hold_out
 from chainrule.train.loop import Epoch, Run, Schedule, Stopping, one_epoch, train
 from chainrule.train.step import StepProgram, compile_step, find_solver
@@ -65,6 +67,7 @@ class MLP(BaseEstimator):  # type: ignore[misc]  # scikit-learn publishes no typ
         "beta_2": [Interval(Real, 0, 1, closed="left")],
         "epsilon": [Interval(Real, 0, None, closed="neither")],
         "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
+        "engine": [StrOptions({"auto", "numpy"})],
         "n_threads": [Interval(Integral, 1, None, closed="left"), None],
         "callback": [callable, None],
     }
@@ -96,6 +99,7 @@ class MLP(BaseEstimator):  # type: ignore[misc]  # scikit-learn publishes no typ
         beta_2: float = 0.999,
         epsilon: float = 1e-8,
         n_iter_no_change: int = 10,
+        engine: str = "auto",
         n_threads: int | None = None,
         callback: Callable[[Epoch], None] | None = None,
     ) -> None:
@@ -123,6 +127,7 @@ class MLP(BaseEstimator):  # type: ignore[misc]  # scikit-learn publishes no typ
         self.beta_2 = beta_2
         self.epsilon = epsilon
         self.n_iter_no_change = n_iter_no_change
+        self.engine = engine
         self.n_threads = n_threads
         self.callback = callback
 
@@ -223,7 +228,7 @@ class MLP(BaseEstimator):  # type: ignore[misc]  # scikit-learn publishes no typ
         memory = program.initial_states(next(iter(params.values())).dtype)
         if goes_on and keep_states and self._states.keys() == memory.keys():  # else the solver is another
             memory = self._states
-        run = Run(program, {**params, **memory}, self._hyper())
+        run = Run(program, {**params, **memory}, self._hyper(), mean=self.network_.reduction == "mean")
         if goes_on:
             run.samples, run.losses = self.t_, list(self.loss_curve_)
         return run
@@ -250,9 +255,16 @@ class MLP(BaseEstimator):  # type: ignore[misc]  # scikit-learn publishes no typ
                 stacklevel=4,  # of who called fit, through scikit-learn's wrapper
             )
 
-    def _program(self, *, weighted: bool) -> StepProgram:
-        """The compiled step."""
-        return compile_step(self.network_, find_update(self._solver()), weighted=weighted)
+    def _program(self, *, weighted: bool) -> Any:
+        """The training step: as the engine runs it, else as the printed NumPy program."""
+        rule = find_update(self._solver())
+        if self.engine == "auto":
+            try:
+                return engine_step(self.network_, rule, weighted=weighted, threads=self.n_threads)
+            except NotLowered as reason:
+                if self.verbose:
+                    print(f"the NumPy program trains: the engine has no instruction for {reason}")
+        return compile_step(self.network_, rule, weighted=weighted)
 
     def _solver(self) -> str:
         """The name of the update rule: scikit-learn's "sgd" has momentum, which is another rule here."""
@@ -281,7 +293,9 @@ class MLP(BaseEstimator):  # type: ignore[misc]  # scikit-learn publishes no typ
         }
 
     def _threads(self, run: Run, rows: int) -> Any:
-        """Threads for matrix products: as told, else one where a step is too small to share."""
+        """Threads of BLAS, for the NumPy program: as told, else one where a step is too small to share."""
+        if not isinstance(run.program, StepProgram):
+            return nullcontext()
         weights = sum(W.size for W in run.params.values())
         small = 6 * weights * self._order(rows)["batch_size"] < SHARED_WORK
         threads = self.n_threads or (1 if small else None)
@@ -329,8 +343,22 @@ class MLP(BaseEstimator):  # type: ignore[misc]  # scikit-learn publishes no typ
     def _outputs(self, X: Any) -> Array:
         check_is_fitted(self)
         X = validate_data(self, X, dtype=(np.float64, np.float32), reset=False)
-        outputs: Array = self.network_.predict(self.params_, X)
+        return self._outputs_of(self.params_, X)
+
+    def _outputs_of(self, params: dict[str, Array], X: Array) -> Array:
+        """The outputs at these parameters, by the engine where it can."""
+        dtype = common_dtype([X, *params.values()])
+        if self.engine == "auto":
+            with suppress(NotLowered):
+                key = (self.network_, dtype, self.n_threads)
+                if self.__dict__.get("_engine", (None,))[0] != key:
+                    self._engine = key, engine_outputs(self.network_, dtype, threads=self.n_threads)
+                predict = self._engine[1]
+                predict.load(params)
+                return np.asarray(predict(np.ascontiguousarray(X, dtype)))
+        outputs: Array = self.network_.predict(params, X)
         return outputs
+
 
     @property
     def coefs_(self) -> list[Array]:
@@ -360,6 +388,11 @@ class MLP(BaseEstimator):  # type: ignore[misc]  # scikit-learn publishes no typ
 
     def __sklearn_is_fitted__(self) -> bool:
         return "params_" in vars(self)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without what the engine keeps in memory, which is made again when needed."""
+        state: dict[str, Any] = super().__getstate__()
+        return {k: v for k, v in state.items() if k != "_engine"}
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -159,7 +159,7 @@ class MLPClassifier(ClassifierMixin, MLP):  # type: ignore[misc]
         return float(super().score(X, truth, sample_weight))
 
     def _score_on(self, params: dict[str, Array], X: Array, Y: Array, w: Array | None = None) -> float:
-        A = self.network_.predict(params, X)
+        A = self._outputs_of(params, X)
         right = (self._encoding.decode(A) == self._encoding.decode(Y)).reshape(len(X), -1).all(axis=1)
         return float(np.average(right, weights=None if w is None else w[:, 0]))
 

@@ -45,7 +45,7 @@ class MLPRegressor(RegressorMixin, MLP):  # type: ignore[misc]
         return A[:, 0] if self._flat else A
 
     def _score_on(self, params: dict[str, Array], X: Array, Y: Array, w: Array | None = None) -> float:
-        return float(r2_score(Y, self.network_.predict(params, X), sample_weight=None if w is None else w[:, 0]))
+        return float(r2_score(Y, self._outputs_of(params, X), sample_weight=None if w is None else w[:, 0]))
 
     def _strata(self, Y: Array) -> Array | None:
         return None

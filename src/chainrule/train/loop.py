@@ -4,15 +4,35 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
-from chainrule.train.step import StepProgram
 
-GATHERED = 1 << 16  # numbers of X at a time
+Array = np.ndarray[Any, Any]
+State = dict[str, Any]
+
+
+class Program(Protocol):
+    """A training step that runs over an epoch: the printed NumPy program, or the engine's instructions."""
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """Their names."""
+
+    def epoch(
+        self,
+        state: State,
+        data: Mapping[str, Array],
+        order: Array,
+        starts: Array,
+        shares: Array,
+        hyper: Mapping[str, float],
+        seed: int,
+    ) -> tuple[float, State]:
+        """Minibatches `starts[i] : starts[i + 1]` of `order`: the sum of shares times losses, and the state after."""
 
 
 @dataclass(frozen=True)
@@ -67,9 +87,10 @@ class Stopping:
 class Run:
     """A training run as it stands, after its last whole epoch: everything needed to go on."""
 
-    program: StepProgram
+    program: Program
     state: dict[str, Any]  # parameters and states of the update rule
     hyper: Mapping[str, float] = field(default_factory=dict)  # of the update rule, but for the rate
+    mean: bool = True  # is the loss a mean over examples, or their sum?
     samples: int = 0
     losses: list[float] = field(default_factory=list)
     scores: list[float] = field(default_factory=list)
@@ -86,50 +107,42 @@ class Run:
         return {name: self.state[name] for name in self.program.parameters}
 
 
-def minibatches(data: Mapping[str, Any], batch_size: int, rng: np.random.Generator | None) -> Iterator[dict[str, Any]]:
-    """Consecutive minibatches of the rows, in a new order each time where there is an `rng`; the last may be short.
+def minibatches(rows: int, batch_size: int, rng: np.random.Generator | None, w: Array | None) -> tuple[Array, Array]:
+    """The order of an epoch's rows and where its minibatches begin, and the last ends; it may be short.
 
-    Rows are gathered for many minibatches at once, about `GATHERED` numbers, and handed out as views.
+    The order is new each time where there is an `rng`. Minibatches without any weight are left out.
     """
-    rows, width = data["X"].shape
-    order = None if rng is None else rng.permutation(rows)
-    span = batch_size * max(1, GATHERED // (batch_size * width))
-    for first in range(0, rows, span):
-        last = min(first + span, rows)
-        index = slice(first, last) if order is None else order[first:last]
-        block = {name: array[index] for name, array in data.items()}
-        for start in range(0, last - first, batch_size):
-            yield {name: array[start : start + batch_size] for name, array in block.items()}
+    order = np.arange(rows) if rng is None else rng.permutation(rows)
+    starts = np.append(np.arange(0, rows, batch_size), rows)
+    if w is None or w.all():
+        return order, starts
+    counts = np.add.reduceat(w[order, 0], starts[:-1]) > 0
+    sizes = np.diff(starts)
+    return order[np.repeat(counts, sizes)], np.append(0, np.cumsum(sizes[counts]))
 
 
 def one_epoch(
     run: Run, data: dict[str, Any], *, batch_size: int, rng: np.random.Generator, shuffle: bool, schedule: Schedule
 ) -> float:
-    """One pass over the data; the mean loss, each minibatch at the parameters it met.
+    """One pass over the data; the mean loss of an example, each minibatch at the parameters it met.
 
     The run is changed at the end, and so by a whole pass or not at all.
     """
-    rows, dtype = len(data["X"]), data["X"].dtype
+    rows, w = len(data["X"]), data.get("w")
     rate = schedule.at(run.samples, run.standstills)
-    state, total, weight = run.state, 0.0, 0.0
-    with np.errstate(all="ignore"):  # what overflows is found below
-        for batch in minibatches(data, batch_size, rng if shuffle else None):
-            n = len(batch["X"])
-            share = float(batch["w"].sum()) if "w" in batch else float(n)
-            if share == 0:
-                continue  # no row of this minibatch counts
-            masks = run.program.masks(n, rng, dtype)
-            loss, state = run.program({**batch, **masks}, state, {**run.hyper, "lr": rate})
-            total, weight = total + loss * share, weight + share
-            if not math.isfinite(total):
-                break
+    order, starts = minibatches(rows, batch_size, rng if shuffle else None, w)
+    counts = np.diff(starts).astype(float) if w is None else np.add.reduceat(w[order, 0], starts[:-1]).astype(float)
+    shares = counts if run.mean else np.ones(len(counts))
+    seed = int(rng.integers(2**63))
+    hyper = {**run.hyper, "lr": rate}
+    total, state = run.program.epoch(run.state, data, order, starts, shares, hyper, seed)
     if not math.isfinite(total) or not all(np.isfinite(state[name]).all() for name in run.program.parameters):
         raise FloatingPointError(
             f"training diverged in epoch {len(run.losses) + 1}, at a learning rate of {rate:g}: "
             "a smaller learning_rate_init, or scaled data, may help"
         )
     run.state, run.samples = state, run.samples + rows
-    run.losses.append(total / weight)
+    run.losses.append(total / float(counts.sum()))
     return run.losses[-1]
 
 

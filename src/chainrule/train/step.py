@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
-from chainrule.arrays import Arrays, draw_masks
+from chainrule.arrays import counted_masks
 from chainrule.calls import bind, parse_call
 from chainrule.expr import Node
 from chainrule.network import Network
 from chainrule.program.execute import run
 from chainrule.program.source import step_inputs, step_outputs
 from chainrule.updates import UpdateRule, find_update
+
+GATHERED = 1 << 16  # numbers of X at a time
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,9 +45,39 @@ class StepProgram:
         loss, *after = self.function(*(values[name] for name in self.inputs), **hyper)
         return float(np.asarray(loss).item()), dict(zip(self.outputs[1:], after, strict=True))
 
-    def masks(self, rows: int, rng: np.random.Generator, dtype: Any) -> Arrays:
-        """The random matrices of one minibatch."""
-        return draw_masks(self.randoms, rows, rng, dtype)
+    def epoch(
+        self,
+        state: dict[str, Any],
+        data: Mapping[str, Any],
+        order: Any,
+        starts: Any,
+        shares: Any,
+        hyper: Mapping[str, float],
+        seed: int,
+    ) -> tuple[float, dict[str, Any]]:
+        """Minibatches `starts[i] : starts[i + 1]` of `order`: the sum of shares times losses, and the state after."""
+        total = 0.0
+        with np.errstate(all="ignore"):  # what overflows is found afterwards
+            for start, share, batch in zip(starts[:-1], shares, gathered(data, order, starts), strict=True):
+                masks = counted_masks(self.randoms, seed, int(start), len(batch["X"]), batch["X"].dtype)
+                loss, state = self({**batch, **masks}, state, hyper)
+                total += loss * share
+                if not math.isfinite(total):
+                    break
+        return total, state
+
+
+def gathered(data: Mapping[str, Any], order: Any, starts: Any) -> Iterator[dict[str, Any]]:
+    """The rows of each minibatch; about `GATHERED` numbers are gathered at once and handed out as views."""
+    first, width = 0, data["X"].shape[1]
+    while first < len(starts) - 1:
+        ahead = np.searchsorted(starts, starts[first] + GATHERED // width, side="right") - 1
+        last = max(int(ahead), first + 1)
+        block = {name: array[order[starts[first] : starts[last]]] for name, array in data.items()}
+        for i in range(first, last):
+            rows = slice(starts[i] - starts[first], starts[i + 1] - starts[first])
+            yield {name: array[rows] for name, array in block.items()}
+        first = last
 
 
 def find_solver(text: str) -> tuple[UpdateRule, dict[str, float]]:

@@ -1,0 +1,312 @@
+"""The kernels behind the instructions: elementwise work in blocks, rows of probabilities, sums, plain numbers.
+
+They address one array, the arena, by entries; a data type is its data type.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numba import njit
+from numba.core import types
+from numba.extending import overload
+
+from chainrule.engine import entries as e
+from chainrule.engine.compiled import OPTIONS
+from chainrule.engine.elementary import FLOAT32, FLOAT64
+from chainrule.engine.words import (
+    ADD, ADD_RELU, ASSIGN, AXPBY, AXPBY_SQUARE, BLOCK, COLUMN, COPY, DIV, FILL, FUNCTION, MAXIMUM, MINIMUM, MUL,
+    MUL_STEP, MUL_TANH, MULTIPLY, NUMBER, PLUS, POWER, ROW, ROWWISE, SCALE, SHIFT, SUB, SUM, WORDS,
+)  # fmt: skip
+
+RECIPROCAL, SQRT, ABS, SIGN, STEP = (WORDS[name] for name in ("reciprocal", "sqrt", "abs", "sign", "step"))
+EXP, LOG, LOG1P, EXPM1, TANH, LOGISTIC = (
+    WORDS[name] for name in ("exp", "log", "log1p", "expm1", "tanh", "logistic")
+)
+SOFTPLUS, ERF, ERFC, SIN, COS = (WORDS[name] for name in ("softplus", "erf", "erfc", "sin", "cos"))
+LOG_SOFTPLUS, X_LOG_X, POW = (WORDS[name] for name in ("log_softplus", "x_log_x", "power"))
+SOFTMAX, LOGSUMEXP = ROWWISE["softmax"], ROWWISE["logsumexp"]
+ROW_MAXIMUM, FIRST_MAXIMUM = ROWWISE["row_maximum"], ROWWISE["first_maximum"]
+
+
+def _of_type(name: str) -> Any:
+    """A function of the rule book, for the type that it is called with."""
+
+    def stub(*args: Any) -> Any:
+        raise NotImplementedError(name)
+
+    def chosen(x: Any) -> Callable[..., Any]:
+        return (FLOAT32 if x == types.float32 else FLOAT64)[name]
+
+    if name == "power":
+
+        @overload(stub)
+        def of_two(x, p):  # type: ignore[no-untyped-def]
+            function = chosen(x)
+            return lambda x, p: function(x, p)
+    else:
+
+        @overload(stub)
+        def of_one(x):  # type: ignore[no-untyped-def]
+            function = chosen(x)
+            return lambda x: function(x)
+
+    return stub
+
+
+exp, log, log1p, expm1, tanh, logistic = map(_of_type, ("exp", "log", "log1p", "expm1", "tanh", "logistic"))
+softplus, erf, erfc, sin, cos = map(_of_type, ("softplus", "erf", "erfc", "sin", "cos"))
+log_softplus, x_log_x, power = map(_of_type, ("log_softplus", "x_log_x", "power"))
+
+
+@njit(**OPTIONS)
+def transcend(code, A, D, s):  # type: ignore[no-untyped-def]
+    """D = f(A) of a function that is more than an instruction or two; s is its parameter."""
+    n = len(D)
+    if code == EXP:
+        for i in range(n):
+            D[i] = exp(A[i])
+    elif code == LOG:
+        for i in range(n):
+            D[i] = log(A[i])
+    elif code == TANH:
+        for i in range(n):
+            D[i] = tanh(A[i])
+    elif code == LOGISTIC:
+        for i in range(n):
+            D[i] = logistic(A[i])
+    elif code == SOFTPLUS:
+        for i in range(n):
+            D[i] = softplus(A[i])
+    elif code == ERF:
+        for i in range(n):
+            D[i] = erf(A[i])
+    else:
+        transcend_seldom(code, A, D, s)
+
+
+@njit(**OPTIONS)
+def transcend_seldom(code, A, D, s):  # type: ignore[no-untyped-def]
+    """The same, of functions that are used less."""
+    n = len(D)
+    if code == LOG1P:
+        for i in range(n):
+            D[i] = log1p(A[i])
+    elif code == EXPM1:
+        for i in range(n):
+            D[i] = expm1(A[i])
+    elif code == ERFC:
+        for i in range(n):
+            D[i] = erfc(A[i])
+    elif code == SIN:
+        for i in range(n):
+            D[i] = sin(A[i])
+    elif code == COS:
+        for i in range(n):
+            D[i] = cos(A[i])
+    elif code == LOG_SOFTPLUS:
+        for i in range(n):
+            D[i] = log_softplus(A[i])
+    elif code == X_LOG_X:
+        for i in range(n):
+            D[i] = x_log_x(A[i])
+    elif code == POW:
+        for i in range(n):
+            D[i] = power(A[i], s)
+
+
+@njit(**OPTIONS)
+def operate(m, base, code, n, d, a, b, s, t):  # type: ignore[no-untyped-def]
+    """One operation of MAP on n entries."""
+    size = m.itemsize
+    D, A, B = base + size * d, base + size * a, base + size * b
+    if code == ADD:
+        e.add(n, D, A, B, s, t)
+    elif code == SUB:
+        e.sub(n, D, A, B, s, t)
+    elif code == MUL:
+        e.mul(n, D, A, B, s, t)
+    elif code == DIV:
+        e.div(n, D, A, B, s, t)
+    elif code == AXPBY:
+        e.axpby(n, D, A, B, s, t)
+    elif code == SCALE:
+        e.scale(n, D, A, B, s, t)
+    elif code == SHIFT:
+        e.shift(n, D, A, B, s, t)
+    elif code == ADD_RELU:
+        e.add_relu(n, D, A, B, s, t)
+    elif code == MUL_STEP:
+        e.mul_step(n, D, A, B, s, t)
+    elif code == MUL_TANH:
+        e.mul_tanh(n, D, A, B, s, t)
+    elif code == AXPBY_SQUARE:
+        e.axpby_square(n, D, A, B, s, t)
+    elif code == MAXIMUM:
+        e.maximum(n, D, A, B, s, t)
+    elif code == MINIMUM:
+        e.minimum(n, D, A, B, s, t)
+    elif code == COPY:
+        e.copy(n, D, A, B, s, t)
+    elif code == FILL:
+        e.fill(n, D, A, B, s, t)
+    elif code == SQRT:
+        e.sqrt(n, D, A, B, s, t)
+    elif code == RECIPROCAL:
+        e.reciprocal(n, D, A, B, s, t)
+    elif code == ABS:
+        e.absolute(n, D, A, B, s, t)
+    elif code == SIGN:
+        e.sign(n, D, A, B, s, t)
+    elif code == STEP:
+        e.step(n, D, A, B, s, t)
+    else:
+        transcend(code, m[a : a + n], m[d : d + n], s)
+
+
+DO_COPY, DO_FILL, DO_ADD = map(np.int64, (COPY, FILL, ADD))  # of one type with what is read from a program
+
+
+@njit(**OPTIONS)
+def work(m, base, numbers, micro, first, body, last, k, wide, rows, r0, mine, partials, tile):  # type: ignore[no-untyped-def]
+    """MAP on rows of k entries: what is filled once, then block after block; `wide` if a row or column is repeated.
+
+    An operand lies at first + r0 per_row + mine private + e0 moving, where the block begins at entry e0 of the tile.
+    """
+    real = m.dtype.type
+    total = rows * k
+    by_rows = wide and k > BLOCK
+    length = min(total, (BLOCK // k) * k if wide and not by_rows else BLOCK)
+    for q in range(first, body):
+        code, d, a = micro[q, 0], micro[q, 1] + micro[q, 3] * mine, micro[q, 5] + micro[q, 7] * mine
+        if code == ROW:
+            if not by_rows:
+                for i in range(0, length, k):
+                    operate(m, base, DO_COPY, k, d + i, a, a, real(0), real(0))
+        else:
+            operate(m, base, DO_FILL, length, d, d, d, m[a] if code == NUMBER else real(numbers[micro[q, 13]]), real(0))
+    e0 = 0
+    while e0 < total:
+        n = min(length, total - e0)
+        if by_rows:
+            column = e0 % k
+            n = min(n, k - column)
+            for q in range(first, body):
+                if micro[q, 0] == ROW:
+                    a = micro[q, 5] + micro[q, 7] * mine + column
+                    operate(m, base, DO_COPY, n, micro[q, 1] + micro[q, 3] * mine, a, a, real(0), real(0))
+        for q in range(body, last):
+            code = micro[q, 0]
+            d = micro[q, 1] + micro[q, 2] * r0 + micro[q, 3] * mine + micro[q, 4] * e0
+            a = micro[q, 5] + micro[q, 6] * r0 + micro[q, 7] * mine
+            if code == COLUMN:
+                for i in range(max(1, n // k)):
+                    operate(m, base, DO_FILL, min(n, k), d + i * k, d, d, m[a + e0 // k + i], real(0))
+                continue
+            a += micro[q, 8] * e0
+            if code == SUM:
+                part = real(0)
+                for x in m[a : a + n]:
+                    part += x
+                partials[micro[q, 13] + tile] += part
+                continue
+            b = micro[q, 9] + micro[q, 10] * r0 + micro[q, 11] * mine + micro[q, 12] * e0
+            operate(m, base, code, n, d, a, b, real(numbers[micro[q, 13]]), real(numbers[micro[q, 14]]))
+        e0 += n
+
+
+@njit(**OPTIONS)
+def row_function(m, kind, out, a, k, rows):  # type: ignore[no-untyped-def]
+    """A function along each row of k entries, finite at any score."""
+    real = m.dtype.type
+    for r in range(rows):
+        A = m[a + r * k : a + r * k + k]
+        top, where = A[0], 0
+        for j in range(1, k):
+            if A[j] > top or (A[j] != A[j] and top == top):
+                top, where = A[j], j
+        if kind == ROW_MAXIMUM:
+            m[out + r] = top
+        elif kind == FIRST_MAXIMUM:
+            for j in range(k):
+                m[out + r * k + j] = real(0)
+            m[out + r * k + where] = real(1)
+        elif kind == SOFTMAX:
+            D = m[out + r * k : out + r * k + k]
+            s = real(0)
+            for j in range(k):
+                D[j] = exp(A[j] - top)
+            for j in range(k):
+                s += D[j]
+            s = real(1) / s
+            for j in range(k):
+                D[j] *= s
+        else:
+            s = real(0)
+            for j in range(k):
+                s += exp(A[j] - top)
+            s = log(s)
+            if kind == LOGSUMEXP:
+                m[out + r] = top + s
+            else:
+                D = m[out + r * k : out + r * k + k]
+                for j in range(k):
+                    D[j] = (A[j] - top) - s
+
+
+@njit(**OPTIONS)
+def column_sums(m, base, out, a, k, rows):  # type: ignore[no-untyped-def]
+    """The sum of each column, row after row."""
+    zero = m.dtype.type(0)
+    operate(m, base, DO_FILL, k, out, out, out, zero, zero)
+    for r in range(rows):
+        operate(m, base, DO_ADD, k, out, out, a + r * k, zero, zero)
+
+
+@njit(**OPTIONS)
+def row_sums(m, out, a, k, rows):  # type: ignore[no-untyped-def]
+    """The sum of each row."""
+    for r in range(rows):
+        s = m.dtype.type(0)
+        for j in range(k):
+            s += m[a + r * k + j]
+        m[out + r] = s
+
+
+@njit(**OPTIONS)
+def compute(numbers, code):  # type: ignore[no-untyped-def]
+    """The program over plain numbers, in float64."""
+    for q in range(len(code)):
+        kind, d, a, b = int(code[q, 0]), int(code[q, 1]), int(code[q, 2]), code[q, 3]
+        if kind == MULTIPLY:
+            numbers[d] = numbers[a] * numbers[int(b)]
+        elif kind == PLUS:
+            numbers[d] = numbers[a] + numbers[int(b)]
+        elif kind == POWER:
+            numbers[d] = 1.0 / numbers[a] if b == -1.0 else numbers[a] ** b
+        elif kind == ASSIGN:
+            numbers[d] = numbers[a]
+        elif kind == FUNCTION:
+            numbers[d] = of_number(int(b), numbers[a])
+
+
+@njit(**OPTIONS)
+def of_number(code, x):  # type: ignore[no-untyped-def]
+    """A function of a plain number."""
+    if code == SQRT:
+        return math.sqrt(x)
+    if code == RECIPROCAL:
+        return 1.0 / x
+    if code == ABS:
+        return abs(x)
+    if code == EXP:
+        return math.exp(x)
+    if code == LOG:
+        return math.log(x)
+    if code == TANH:
+        return math.tanh(x)
+    return math.nan
+

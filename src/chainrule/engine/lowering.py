@@ -1,0 +1,73 @@
+"""From a network to schedules that the engine runs: the training step under an update rule, and prediction."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+from chainrule.engine.plan import Plan, Planner
+from chainrule.engine.schedule import Schedule, is_number, resolve, schedule
+from chainrule.engine.words import ROWWISE, WORDS
+from chainrule.expr import Node
+from chainrule.network import Network
+from chainrule.program.lower import Statement, lower
+from chainrule.updates import UpdateRule
+
+ENGINE_WORDS = frozenset(WORDS) | frozenset(ROWWISE)
+CHUNK = 1024  # rows that are predicted at a time
+
+
+@dataclass(frozen=True, eq=False)
+class Lowered:
+    """A schedule, and what it was made from."""
+
+    schedule: Schedule
+    statements: tuple[Statement, ...]
+    parameters: tuple[Node, ...]
+    states: tuple[tuple[Node, float], ...]  # with initial values
+    target: Node | None  # Y
+    result: Node  # the loss, or the outputs
+
+    @property
+    def stored(self) -> list[Node]:
+        """The matrices that last from step to step, in the order of the arena."""
+        return [*self.parameters, *(s for s, _ in self.states if not is_number(s))]
+
+    @property
+    def size(self) -> int:
+        """How many parameters there are: a step multiplies and adds about 3 times as often for each row."""
+        return sum(int(p.shape[0]) * int(p.shape[1]) for p in self.parameters)
+
+
+@lru_cache(maxsize=128)
+def lowered_step(network: Network, rule: UpdateRule, *, weighted: bool) -> Lowered:
+    """The training step: the loss of a minibatch, and what parameters and states become.
+
+    Raises
+    ------
+    NotLowered
+        If the engine has no instruction for something in it.
+    """
+    graph = network.graph(weighted, True, rule)
+    statements = lower(graph.derived.equations, ENGINE_WORDS, whole=True)
+    found = resolve(statements)
+    changing = (*graph.parameters, *(state for state, _ in graph.states))
+    commits = {old: found[f"{old.name}_next"] for old in changing}
+    made = schedule({"loss": found["loss"]}, commits)
+    return Lowered(made, statements, graph.parameters, graph.states, graph.data[1], found["loss"])
+
+
+@lru_cache(maxsize=128)
+def lowered_outputs(network: Network) -> Lowered:
+    """The outputs, without dropout; raises as `lowered_step`."""
+    graph = network.graph(False, False)
+    equations = [e for e in graph.derived.equations if e.phase == "forward"]
+    statements = lower(equations, ENGINE_WORDS, whole=True)
+    outputs = resolve(statements)[graph.output]
+    return Lowered(schedule({graph.output: outputs}, {}), statements, graph.parameters, (), None, outputs)
+
+
+@lru_cache(maxsize=128)
+def planned(lowered: Lowered, rows: int, *, labels: bool) -> Plan:
+    """The integers of a schedule for minibatches of at most so many rows; one-hot targets may be labels."""
+    return Planner(lowered.schedule, lowered.stored, rows, lowered.target if labels else None, lowered.size).plan()

@@ -1,0 +1,122 @@
+"""Training steps and predictions as the engine runs them, with the same signatures as the NumPy program's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from chainrule.engine.lowering import CHUNK, lowered_outputs, lowered_step, planned
+from chainrule.engine.schedule import is_number
+from chainrule.engine.team import Team, compile_kernels, team_size
+from chainrule.network import Network
+from chainrule.updates import UpdateRule
+
+Array = np.ndarray[Any, Any]
+State = dict[str, Any]
+
+
+class EngineStep:
+    """The derived step of a network under an update rule, for whole epochs; one of these serves one fit."""
+
+    def __init__(self, network: Network, rule: UpdateRule, *, weighted: bool, threads: int | None = None) -> None:
+        self.lowered = lowered_step(network, rule, weighted=weighted)
+        self.threads = threads
+        self.parameters = tuple(str(p.name) for p in self.lowered.parameters)
+        self._team: Team | None = None
+        self._key: tuple[Any, ...] = ()
+        self._state: State | None = None  # what lies in the arena
+        self._targets: tuple[Any, Array | None] = (None, None)
+
+    def initial_states(self, dtype: Any) -> State:
+        """Every state of the update rule at its initial value; what is 1 x 1 and no parameter's starts as a number."""
+        return {str(s.name): v if is_number(s) else np.full(s.shape, v, dtype) for s, v in self.lowered.states}
+
+    def epoch(
+        self,
+        state: State,
+        data: Mapping[str, Array],
+        order: Array,
+        starts: Array,
+        shares: Array,
+        hyper: Mapping[str, float],
+        seed: int,
+    ) -> tuple[float, State]:
+        """Minibatches `starts[i] : starts[i + 1]` of `order`: the sum of shares times losses, and the state after."""
+        X = data["X"]
+        labels = self._labels(data["Y"])
+        team = self._prepared(int(np.diff(starts).max(initial=1)), X.dtype, labels is not None)
+        if self._state is not state:
+            for node in self.lowered.stored:
+                team.matrix(node)[...] = state[str(node.name)]
+        self._state = None
+        team.set_numbers({**hyper, **{n: v for n, v in state.items() if not isinstance(v, np.ndarray)}})
+        total = team.run(
+            starts, X=X, Y=data["Y"], labels=labels, weights=data.get("w"), order=order, shares=shares, seed=seed,
+            loss_at=team.plan.places[self.lowered.result].base, work=self._work(team.plan.rows),
+        )  # fmt: skip
+        after: State = {str(n.name): team.matrix(n).copy() for n in self.lowered.stored}
+        after |= {str(s.name): team.number(str(s.name)) for s, _ in self.lowered.states if is_number(s)}
+        self._state = after
+        return total, after
+
+    def _work(self, rows: int) -> float:
+        return 3.0 * rows * self.lowered.size
+
+    def _prepared(self, rows: int, dtype: Any, labels: bool) -> Team:
+        key = (rows, np.dtype(dtype), labels)
+        if self._team is None or key != self._key:
+            compile_kernels(dtype)
+            plan = planned(self.lowered, rows, labels=labels)
+            self._team, self._key = Team(plan, dtype, team_size(self.threads, self._work(rows))), key
+            self._state = None
+        return self._team
+
+    def _labels(self, Y: Array) -> Array | None:
+        """The class of each row, where every row of the targets is one-hot."""
+        if self._targets[0] is not Y:
+            self._targets = (Y, _classes(Y) if Y.shape[1] > 1 else None)
+        return self._targets[1]
+
+
+def _classes(Y: Array) -> Array | None:
+    labels = Y.argmax(axis=1)
+    ones = Y[np.arange(len(Y)), labels] == 1
+    return labels.astype(np.int64) if ones.all() and np.count_nonzero(Y) == len(Y) else None
+
+
+class EngineOutputs:
+    """The outputs of a network, for any number of rows in constant memory."""
+
+    def __init__(self, network: Network, dtype: Any, *, threads: int | None = None) -> None:
+        self.lowered = lowered_outputs(network)
+        self.dtype = np.dtype(dtype)
+        self.outputs, self.threads = network.outputs, threads
+        compile_kernels(self.dtype)
+        self._teams: dict[int, Team] = {}
+        self._params: Mapping[str, Array] | None = None
+
+    def load(self, params: Mapping[str, Array]) -> None:
+        """Predict at these parameters from now on."""
+        if params is not self._params:
+            self._teams, self._params = {}, params
+
+    def __call__(self, X: Array) -> Array:
+        """The outputs of rows X, which are of the data type."""
+        rows = len(X)
+        results = np.empty((rows, self.outputs), self.dtype)
+        work = float(self.lowered.size * min(rows, CHUNK))
+        starts = np.append(np.arange(0, rows, CHUNK, dtype=np.int64), rows)
+        self._team(work).run(starts, X=X, results=results, work=work)
+        return results
+
+    def _team(self, work: float) -> Team:
+        threads = team_size(self.threads, work)
+        if threads not in self._teams:
+            assert self._params is not None
+            team = Team(planned(self.lowered, CHUNK, labels=False), self.dtype, threads)
+            for node in self.lowered.stored:
+                team.matrix(node)[...] = self._params[str(node.name)]
+            self._teams[threads] = team
+        return self._teams[threads]

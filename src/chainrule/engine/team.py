@@ -1,0 +1,166 @@
+"""A team of threads that run the same instructions, for as long as a fit or a prediction lasts."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from chainrule.engine.interpreter import STOP, run
+from chainrule.engine.plan import Plan
+from chainrule.engine.products import PACKED
+
+Array = np.ndarray[Any, Any]
+SHARED = 10_000_000  # multiply-adds of a step from which a second thread pays
+SLOW = 4_000_000_000  # of a call after which Python must have had a chance to see an interrupt
+LINE = 64  # bytes
+PATIENCE = 1.5  # seconds; kernels on disk are loaded in less
+NONE_OF_INTEGERS = np.zeros(0, np.int64)
+
+
+def processors() -> int:
+    """The processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def team_size(wanted: int | None, work: float) -> int:
+    """How many threads: as wanted, else one where there is too little to share."""
+    return wanted or (1 if work < SHARED else processors())
+
+
+def compile_kernels(dtype: Any, say: Callable[[str], object] | None = None) -> None:
+    """Compile the kernels for a data type, or load them from disk; `say` takes one line if it takes a while."""
+    dtype = np.dtype(dtype)
+    if any(signature[0].dtype.name == dtype.name for signature in run.signatures):
+        return
+    line = f"chainrule compiles its kernels for {dtype}: some seconds, once for an installation"
+    patience = threading.Timer(PATIENCE, say or say_on_stderr, [line])
+    patience.start()
+    empty, m = np.zeros((0, 6), np.int64), np.zeros((1, 1), dtype)
+    try:
+        run(
+            m[0], m.ctypes.data, np.zeros(1), np.zeros((0, 4)), empty, empty, empty, np.zeros(1), 0, 0, m, m,
+            NONE_OF_INTEGERS, m, NONE_OF_INTEGERS, np.zeros(1, np.int64), np.zeros(0), m, 1, 0, 0, np.uint64(0),
+            np.zeros(1), 0, 1, np.zeros(32, np.int64).ctypes.data,
+        )  # fmt: skip
+    finally:
+        patience.cancel()
+
+
+def say_on_stderr(line: str) -> None:
+    """One line beside the results."""
+    print(line, file=sys.stderr, flush=True)
+
+
+class Team:
+    """Memory for a plan, and the threads that work on it."""
+
+    def __init__(self, plan: Plan, dtype: Any, threads: int) -> None:
+        self.plan, self.threads = plan, threads
+        self.dtype = np.dtype(dtype)
+        self.area = _whole_lines(plan.private + PACKED, self.dtype)
+        self.shared = _whole_lines(plan.shared, self.dtype)
+        self.arena = _aligned(self.shared + threads * self.area, self.dtype)
+        self.partials = np.zeros(plan.partials)
+        self.at_n = plan.numbers.named("n")
+        self.arithmetic = plan.numbers.table
+        self.numbers = [np.array(plan.numbers.initial) for _ in range(threads)]
+        self.board = np.zeros(32, np.int64)
+
+    def matrix(self, node: Any) -> Array:
+        """The stored matrix of a node, a view into the arena."""
+        rows, columns = map(int, node.shape)
+        base = self.plan.places[node].base
+        return self.arena[base : base + rows * columns].reshape(rows, columns)
+
+    def set_numbers(self, values: Mapping[str, float]) -> None:
+        """Set hyper-parameters and states that are plain numbers, for every thread."""
+        for name, slot in self.plan.numbers.supplied.items():
+            if name in values:
+                for numbers in self.numbers:
+                    numbers[slot] = values[name]
+
+    def number(self, name: str) -> float:
+        """A state that is a plain number."""
+        return float(self.numbers[0][self.plan.numbers.supplied[name]])
+
+    def run(
+        self,
+        starts: Array,
+        *,
+        X: Array,
+        Y: Array | None = None,
+        labels: Array | None = None,
+        weights: Array | None = None,
+        order: Array = NONE_OF_INTEGERS,
+        shares: Array | None = None,
+        results: Array | None = None,
+        seed: int = 0,
+        loss_at: int = 0,
+        work: float = 0.0,
+    ) -> float:
+        """Minibatches `starts[i] : starts[i + 1]` of `order`, one after the other; the sum of shares times losses.
+
+        `work` is multiply-adds a minibatch. An interrupt ends it between minibatches, or within a long one.
+        """
+        none = np.zeros((1, 1), self.dtype)
+        total, p = np.zeros(1), self.plan
+        shares = np.zeros(0) if shares is None else shares
+        ahead = max(1, int(SLOW / max(work, 1.0)))
+
+        def part(first: int, last: int) -> Callable[[int], None]:
+            def member(me: int) -> None:
+                run(
+                    self.arena, self.arena.ctypes.data, self.numbers[me], self.arithmetic, p.loops, p.code, p.micro,
+                    self.partials, self.shared, self.area, X, none if Y is None else Y,
+                    NONE_OF_INTEGERS if labels is None else labels, none if weights is None else weights, order,
+                    starts[first : last + 1], shares[first:last], none if results is None else results, p.tile,
+                    self.at_n, loss_at, np.uint64(seed), total, me, self.threads, self.board.ctypes.data,
+                )  # fmt: skip
+
+            return member
+
+        self.partials[:] = 0.0
+        steps = len(starts) - 1
+        for first in range(0, steps, ahead):
+            self._together(part(first, min(first + ahead, steps)), watch=work > SLOW)
+        return float(total[0])
+
+    def _together(self, member: Callable[[int], None], *, watch: bool) -> None:
+        """Every thread does its part; with `watch` this one only waits, so that an interrupt reaches it."""
+        self.board[:] = 0
+        if self.threads == 1 and not watch:
+            member(0)
+            return
+        others = [
+            threading.Thread(target=member, args=(me,), daemon=True) for me in range(0 if watch else 1, self.threads)
+        ]
+        try:
+            for thread in others:
+                thread.start()
+            if not watch:
+                member(0)
+            for thread in others:
+                while thread.is_alive():
+                    thread.join(0.05 if watch else None)
+        except BaseException:
+            self.board[STOP] = 1
+            for thread in others:
+                thread.join()
+            raise
+
+
+def _whole_lines(entries: int, dtype: np.dtype[Any]) -> int:
+    per_line = LINE // dtype.itemsize
+    return -(-entries // per_line) * per_line
+
+
+def _aligned(entries: int, dtype: np.dtype[Any]) -> Array:
+    """Uninitialized memory that begins at a cache line; zeros would touch what is never used."""
+    room = np.empty(entries + LINE // dtype.itemsize, dtype)
+    skip = -room.ctypes.data % LINE // dtype.itemsize
+    return room[skip : skip + entries]

@@ -1,0 +1,189 @@
+"""What Numba has no words for: vectors in registers, and integers that several threads count with.
+
+Each is an intrinsic, some lines of LLVM's language written at compile time, for float32 or float64 by its arguments.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import llvmlite.binding as llvm
+from llvmlite import ir
+from numba.core import cgutils, types
+from numba.extending import intrinsic
+
+FEATURES = llvm.get_host_cpu_features()
+WIDE = bool(FEATURES.get("avx512f"))
+BYTES = 64 if WIDE else 32  # of a vector; where registers are narrower, LLVM uses several
+TALL = 8 if WIDE else 6  # rows of a block product: 2 TALL sums and three more registers
+UNROLLED = 4
+I32, I64 = ir.IntType(32), ir.IntType(64)
+
+
+class Vectors:
+    """Writes instructions on the vectors of one data type."""
+
+    def __init__(self, builder: Any, number: Any) -> None:
+        self.builder = builder
+        self.size = 4 if number == types.float32 else 8
+        self.entry = ir.FloatType() if self.size == 4 else ir.DoubleType()
+        self.lanes = BYTES // self.size
+        self.type = ir.VectorType(self.entry, self.lanes)
+        self.suffix = f"v{self.lanes}f{8 * self.size}"
+        self.zeros = self.constant(0.0)
+
+    def constant(self, value: float) -> Any:
+        """A vector of one number."""
+        return ir.Constant(self.type, [value] * self.lanes)
+
+    def splat(self, x: Any) -> Any:
+        """A vector of one entry, or of one integer."""
+        vector = ir.VectorType(x.type, self.lanes)
+        undefined = ir.Constant(vector, ir.Undefined)
+        first = self.builder.insert_element(undefined, x, I32(0))
+        return self.builder.shuffle_vector(
+            first, undefined, ir.Constant(ir.VectorType(I32, self.lanes), [0] * self.lanes)
+        )
+
+    def pointer(self, address: Any) -> Any:
+        """An address as a place of entries."""
+        return self.builder.inttoptr(address, self.entry.as_pointer())
+
+    def call(self, name: str, *values: Any) -> Any:
+        """A function that LLVM knows for vectors, such as sqrt."""
+        function = ir.FunctionType(self.type, [self.type] * len(values))
+        return self.builder.call(self._declared(f"llvm.{name}.{self.suffix}", function), values)
+
+    def first(self, count: Any) -> Any:
+        """A mask of the first `count` lanes."""
+        index = ir.Constant(ir.VectorType(I32, self.lanes), list(range(self.lanes)))
+        return self.builder.icmp_signed("<", index, self.splat(self.builder.trunc(count, I32)))
+
+    def load(self, at: Any, offset: Any, mask: Any = None) -> Any:
+        """The vector at a place; with a mask, ones where it is not set."""
+        place = self._place(at, offset)
+        if mask is None:
+            value = self.builder.load(place)
+            value.align = self.size
+            return value
+        function = ir.FunctionType(self.type, [place.type, I32, mask.type, self.type])
+        read = self._declared(f"llvm.masked.load.{self.suffix}.p0", function)
+        return self.builder.call(read, [place, I32(self.size), mask, self.constant(1.0)])
+
+    def store(self, value: Any, at: Any, offset: Any, mask: Any = None) -> None:
+        """Write a vector, or its lanes in a mask."""
+        place = self._place(at, offset)
+        if mask is None:
+            self.builder.store(value, place).align = self.size
+            return
+        function = ir.FunctionType(ir.VoidType(), [self.type, place.type, I32, mask.type])
+        write = self._declared(f"llvm.masked.store.{self.suffix}.p0", function)
+        self.builder.call(write, [value, place, I32(self.size), mask])
+
+    def _place(self, at: Any, offset: Any) -> Any:
+        return self.builder.bitcast(self.builder.gep(at, [offset]), self.type.as_pointer())
+
+    def _declared(self, name: str, function: Any) -> Any:
+        return cgutils.get_or_insert_function(self.builder.module, function, name)
+
+
+def block_product(rows: int, vectors: int, *, masked: bool) -> Any:
+    """C = alpha A B + beta C for a few rows and one or two vectors of columns, all sums in registers.
+
+    Entry (i, k) of A lies at a + i row + k step, in bytes at a. With `masked`, only `width` columns are read and
+    written. Every entry is a sum over k in order, of fused multiply-adds: its bits do not depend on the block it is in.
+    """
+
+    @intrinsic
+    def product(  # type: ignore[no-untyped-def]
+        typing, depth, a, row, step, b, ldb, c, ldc, width, alpha, beta
+    ):
+        def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            depth, a, row, step, b, ldb, c, ldc, width, alpha, beta = args
+            v = Vectors(builder, signature.args[-1])
+            a, b, c = map(v.pointer, (a, b, c))
+            places = [I64(i * v.lanes) for i in range(vectors)]
+            masks = [v.first(builder.sub(width, place)) if masked else None for place in places]
+            sums = [[cgutils.alloca_once_value(builder, v.zeros) for _ in places] for _ in range(rows)]
+            heads = [builder.gep(a, [builder.mul(row, I64(i))]) for i in range(rows)]
+            with cgutils.for_range(builder, depth) as loop:
+                line = builder.gep(b, [builder.mul(loop.index, ldb)])
+                columns = [v.load(line, *at) for at in zip(places, masks, strict=True)]
+                offset = builder.mul(loop.index, step)
+                for head, line_sums in zip(heads, sums, strict=True):
+                    x = v.splat(builder.load(builder.gep(head, [offset])))
+                    for column, total in zip(columns, line_sums, strict=True):
+                        builder.store(v.call("fmuladd", x, column, builder.load(total)), total)
+            alphas, betas = v.splat(alpha), v.splat(beta)
+            for line_sums in sums:
+                for total in line_sums:
+                    builder.store(builder.fmul(alphas, builder.load(total)), total)
+            lines = [builder.gep(c, [builder.mul(ldc, I64(i))]) for i in range(rows)]
+            with builder.if_then(builder.fcmp_unordered("!=", beta, ir.Constant(v.entry, 0.0))):
+                for line, line_sums in zip(lines, sums, strict=True):
+                    for total, *at in zip(line_sums, places, masks, strict=True):
+                        builder.store(v.call("fmuladd", betas, v.load(line, *at), builder.load(total)), total)
+            for line, line_sums in zip(lines, sums, strict=True):
+                for total, *at in zip(line_sums, places, masks, strict=True):
+                    v.store(builder.load(total), line, *at)
+            return context.get_dummy_value()
+
+        return types.void(*(types.intp,) * 9, alpha, alpha), generate
+
+    return product
+
+
+def entrywise(operands: int, write: Callable[..., Any]) -> Any:
+    """D = f(A, B, s, t) entry by entry; `write` says f in instructions on vectors. D may lie where A or B lies."""
+
+    @intrinsic
+    def loop(typing, n, d, a, b, s, t):  # type: ignore[no-untyped-def]
+        def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            n, d, a, b, s, t = args
+            v = Vectors(builder, signature.args[-1])
+            d, *inputs = map(v.pointer, (d, a, b)[: 1 + operands])
+            s, t = v.splat(s), v.splat(t)
+
+            def work(first: Any, many: int, mask: Any = None) -> None:
+                spots = [builder.add(first, I64(i * v.lanes)) for i in range(many)]
+                values = [[v.load(x, spot, mask) for x in inputs] for spot in spots]
+                for spot, taken in zip(spots, values, strict=True):
+                    v.store(write(v, *taken, s, t), d, spot, mask)
+
+            block = I64(UNROLLED * v.lanes)
+            blocks = builder.udiv(n, block)
+            with cgutils.for_range(builder, blocks) as outer:
+                work(builder.mul(outer.index, block), UNROLLED)
+            done = builder.mul(blocks, block)
+            rest = builder.udiv(builder.sub(n, done), I64(v.lanes))
+            with cgutils.for_range(builder, rest) as inner:
+                work(builder.add(done, builder.mul(inner.index, I64(v.lanes))), 1)
+            done = builder.add(done, builder.mul(rest, I64(v.lanes)))
+            with builder.if_then(builder.icmp_signed("<", done, n)):
+                work(done, 1, v.first(builder.sub(n, done)))
+            return context.get_dummy_value()
+
+        return types.void(*(types.intp,) * 4, s, s), generate
+
+    return loop
+
+
+@intrinsic
+def fetch_add(typing, address, value):  # type: ignore[no-untyped-def]
+    """Add to the integer at an address, in one step that no other thread divides; its value before."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.atomic_rmw("add", builder.inttoptr(args[0], I64.as_pointer()), args[1], "seq_cst")
+
+    return types.int64(types.intp, types.int64), generate
+
+
+@intrinsic
+def fetch(typing, address):  # type: ignore[no-untyped-def]
+    """The integer at an address, as every thread sees it."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.load_atomic(builder.inttoptr(args[0], I64.as_pointer()), "seq_cst", 8)
+
+    return types.int64(types.intp), generate
