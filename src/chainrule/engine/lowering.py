@@ -8,7 +8,7 @@ from functools import lru_cache
 from chainrule.engine.plan import Plan, Planner
 from chainrule.engine.schedule import Schedule, is_number, resolve, schedule
 from chainrule.engine.words import ROWWISE, WORDS
-from chainrule.expr import Node
+from chainrule.expr import Node, is_coefficient, matrix
 from chainrule.network import Network
 from chainrule.program.lower import Statement, lower
 from chainrule.updates import UpdateRule
@@ -50,11 +50,18 @@ def lowered_step(network: Network, rule: UpdateRule, *, weighted: bool) -> Lower
     """
     graph = network.graph(weighted, True, rule)
     statements = lower(graph.derived.equations, ENGINE_WORDS, whole=True)
-    found = resolve(statements)
-    changing = (*graph.parameters, *(state for state, _ in graph.states))
-    commits = {old: found[f"{old.name}_next"] for old in changing}
+    after = {str(e.name): e.node for e in graph.derived.equations}
+    instead = {s: _matrix(s) for s, _ in graph.states if s.shape == (1, 1) and not is_coefficient(after[f"{s.name}_next"])}
+    found = resolve(statements, instead)
+    states = tuple((instead.get(s, s), value) for s, value in graph.states)
+    commits = {old: found[f"{old.name}_next"] for old in (*graph.parameters, *(s for s, _ in states))}
     made = schedule({"loss": found["loss"]}, commits)
-    return Lowered(made, statements, graph.parameters, graph.states, graph.data[1], found["loss"])
+    return Lowered(made, statements, graph.parameters, states, graph.data[1], found["loss"])
+
+
+def _matrix(state: Node) -> Node:
+    """A state of a 1 x 1 parameter as what it is, a matrix of one entry and no plain number."""
+    return matrix(str(state.name), 1, 1, role="parameter")
 
 
 @lru_cache(maxsize=128)
@@ -63,7 +70,7 @@ def lowered_outputs(network: Network) -> Lowered:
     graph = network.graph(False, False)
     equations = [e for e in graph.derived.equations if e.phase == "forward"]
     statements = lower(equations, ENGINE_WORDS, whole=True)
-    outputs = resolve(statements)[graph.output]
+    outputs = resolve(statements, {})[graph.output]
     return Lowered(schedule({graph.output: outputs}, {}), statements, graph.parameters, (), None, outputs)
 
 

@@ -89,7 +89,7 @@ class MapWriter:
                 to = self.stream(target)
                 written.add(n)
             else:
-                to = self.take(n)
+                to = self.take()
             self.register[n] = to
             self.body.append([f.op, *to, *a, *b, f.s, f.t])
         for r in self.roots:
@@ -103,9 +103,9 @@ class MapWriter:
             self.body.append([COPY, *self.stream(target), *self.operand(node)])
         return self.fills, self.body
 
-    def take(self, n: object) -> list[int]:
-        """A block of one's own."""
-        if not self.free:
+    def take(self, *, fresh: bool = False) -> list[int]:
+        """A block of one's own; a fresh one has not been used before."""
+        if fresh or not self.free:
             self.count += 1
             if self.count > REGISTERS:
                 raise NotLowered(f"elementwise work that needs more than {REGISTERS} blocks at once")
@@ -126,13 +126,13 @@ class MapWriter:
         if is_number(n):
             key: object = ("number", self.numbers.number(n))
             if key not in self.register:
-                self.register[key] = self.take(key)
+                self.register[key] = self.take(fresh=True)
                 self.fills.append([FILL, *self.register[key], 0, 0, 0, 0, 0, 0, 0, 0, self.numbers.number(n)])
             return self.register[key]
         if n.op is repeat_op:
             x = n.args[0]
             place = self.places[x]
-            to = self.register[n] = self.take(n)
+            to = self.register[n] = self.take(fresh=True)
             if x.shape == (1, 1):
                 self.fills.append([NUMBER, *to, place.base, 0, int(place.private), 0])
             elif x.shape[0] == 1:

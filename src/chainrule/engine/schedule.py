@@ -84,10 +84,13 @@ class Schedule:
     outputs: dict[str, Node]  # named results
 
 
-def resolve(statements: Iterable[Statement]) -> dict[str, Node]:
-    """Each statement's expression over symbols alone: names give way to what they stand for, and are shared."""
+def resolve(statements: Iterable[Statement], instead: Mapping[Node, Node]) -> dict[str, Node]:
+    """Each statement's expression over symbols alone: names give way to what they stand for, and are shared.
+
+    Some symbols have others `instead`.
+    """
     found: dict[str, Node] = {}
-    new: dict[Node, Node] = {}
+    new: dict[Node, Node] = dict(instead)
     for s in statements:
         for node in toposort_to_names(s.expression):
             if node in new:
@@ -221,16 +224,11 @@ class Scheduler:
         return stage
 
     def _levels(self) -> dict[Node, int]:
-        """How many contractions over the examples are on the way; what no example needs is computed last."""
+        """How many contractions over the examples are on the way."""
         level: dict[Node, int] = {}
         for n in self.order:
             level[n] = max((level[a] for a in n.args), default=0) + contracts(n)
-        last = max(level.values(), default=0)
-        needed = {n for root in self.order if over_rows(root) for n in root.args}
-        for n in reversed(self.order):
-            if n in needed:
-                needed |= set(n.args)
-        return {n: level[n] if over_rows(n) or n in needed or n.op is symbol_op else last for n in self.order}
+        return level
 
     # ---- loops
 
@@ -242,7 +240,7 @@ class Scheduler:
         made: dict[Node, Loop] = {}
 
         def loop_of(n: Node, shape_of: Node) -> Loop:
-            key = groups(shape_of) if not over_rows(shape_of) else ("rows", self.level[n])
+            key = groups(shape_of, self.stage[n]) if not over_rows(shape_of) else ("rows", self.level[n])
             if key not in loops:
                 loops[key] = Loop(None if over_rows(shape_of) else int(shape_of.shape[0]), self.level[n])
             return loops[key]
@@ -322,9 +320,16 @@ class Scheduler:
                     stack.append(u)
         return found
 
-    def _groups(self) -> Callable[[Node], object]:
-        """Which matrices without examples are worked on together: those of one shape that read each other."""
+    def _groups(self) -> Callable[[Node, int], object]:
+        """Which matrices without examples are worked on together: those of one shape that read each other.
+
+        What the rows of examples need is not among them: it must be there before.
+        """
         parent: dict[Node, Node] = {}
+        early = {n for root in self.order if over_rows(root) for n in root.args if not over_rows(n)}
+        for n in reversed(self.order):
+            if n in early:
+                early |= set(n.args)
 
         def find(n: Node) -> Node:
             parent.setdefault(n, n)
@@ -338,11 +343,12 @@ class Scheduler:
             if not fixed(n) or n.op is total_op or contracts(n):
                 continue
             for a in n.args:
-                if fixed(a) and a.shape == n.shape and a.op is not total_op:
+                if fixed(a) and a.shape == n.shape and a.op is not total_op and (a.op is symbol_op or a not in early):
                     parent[find(a)] = find(n)
         for old, new in self.commits.items():
             parent[find(old)] = find(new)
-        return find
+        kept = {find(old) for old in self.commits}
+        return lambda n, stage: find(n) if find(n) in kept else (find(n), stage)
 
     def _phases(self, loops: list[Loop], made: Mapping[Node, Loop]) -> list[Loop]:
         """Number the phases: a loop comes after the loops whose whole results it reads."""

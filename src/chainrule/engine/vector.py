@@ -153,15 +153,14 @@ def entrywise(operands: int, write: Callable[..., Any]) -> Any:
 
             block = I64(UNROLLED * v.lanes)
             blocks = builder.udiv(n, block)
-            with cgutils.for_range(builder, blocks) as outer:
-                work(builder.mul(outer.index, block), UNROLLED)
+            with cgutils.for_range(builder, blocks) as whole:
+                work(builder.mul(whole.index, block), UNROLLED)
             done = builder.mul(blocks, block)
-            rest = builder.udiv(builder.sub(n, done), I64(v.lanes))
-            with cgutils.for_range(builder, rest) as inner:
-                work(builder.add(done, builder.mul(inner.index, I64(v.lanes))), 1)
-            done = builder.add(done, builder.mul(rest, I64(v.lanes)))
-            with builder.if_then(builder.icmp_signed("<", done, n)):
-                work(done, 1, v.first(builder.sub(n, done)))
+            left = builder.sub(n, done)
+            rest = builder.udiv(builder.add(left, I64(v.lanes - 1)), I64(v.lanes))
+            with cgutils.for_range(builder, rest) as part:
+                first = builder.mul(part.index, I64(v.lanes))
+                work(builder.add(done, first), 1, v.first(builder.sub(left, first)))
             return context.get_dummy_value()
 
         return types.void(*(types.intp,) * 4, s, s), generate
