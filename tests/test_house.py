@@ -33,6 +33,8 @@ LAYERS = [
     "engine",
     "derivation",
     "network",
+    "engine.lowering",
+    "engine.programs",
     "check.doctor",
     "train",
     "estimators export",

@@ -67,6 +67,7 @@ WRONG = {
     "beta_2": [1, -0.1],
     "epsilon": [0, -1],
     "n_iter_no_change": [0, 2.5],
+    "engine": ["fast", None],
     "n_threads": [0, "all"],
     "callback": ["print"],
 }
@@ -676,7 +677,7 @@ def test_products_take_the_threads_they_are_told_and_one_where_work_is_small(n_t
         counts.extend(each["num_threads"] for each in threadpool_info() if each["user_api"] == "blas")
 
     with threadpool_limits(3, "blas"):
-        reg = fitted_with(n_threads=n_threads, callback=count)
+        reg = fitted_with(n_threads=n_threads, callback=count, engine="numpy")
         outside = {each["num_threads"] for each in threadpool_info() if each["user_api"] == "blas"}
 
     assert set(counts) == {seen}

@@ -1,7 +1,7 @@
 """The training loop: which rows a step sees, at which rate, when training ends, and what is left if it breaks."""
 
 from dataclasses import replace
-from itertools import chain
+from itertools import chain, pairwise
 
 import numpy as np
 import pytest
@@ -60,30 +60,32 @@ def train_scripted(run, epochs, *, schedule=None, **options):
 # Minibatches
 
 
-def rows_of(rows, batch_size, rng):
-    """Return the row numbers of each minibatch of a table that holds its row numbers."""
-    return [batch["X"][:, 0] for batch in minibatches({"X": np.arange(rows)[:, None]}, batch_size, rng)]
+def rows_of(rows, batch_size, rng, w=None):
+    """Return the row numbers of each minibatch."""
+    order, starts = minibatches(rows, batch_size, rng, w)
+    return [order[a:b] for a, b in pairwise(starts)]
 
 
 def test_the_last_minibatch_is_short():
     assert [len(batch) for batch in rows_of(ROWS, 64, np.random.default_rng(0))] == [64, 64, 20]
 
 
-@given(st.integers(1, 60), st.integers(1, 70), st.integers(0, 5), st.sampled_from([1, 16, 1 << 16]))
-def test_minibatches_are_a_partition_of_the_rows(rows, batch_size, seed, gathered):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("chainrule.train.loop.GATHERED", gathered)
-        batches = rows_of(rows, batch_size, np.random.default_rng(seed))
+@given(st.integers(1, 60), st.integers(1, 70), st.integers(0, 5))
+def test_minibatches_are_a_partition_of_the_rows(rows, batch_size, seed):
+    batches = rows_of(rows, batch_size, np.random.default_rng(seed))
 
     assert sorted(chain(*batches)) == list(range(rows))
     assert all(len(batch) == batch_size for batch in batches[:-1])
 
 
-def test_every_array_of_a_minibatch_has_the_same_rows():
-    data = {"X": np.arange(10)[:, None], "Y": -np.arange(10)[:, None]}
+@given(st.lists(st.sampled_from([0.0, 0.0, 1.0, 2.5]), min_size=1, max_size=40), st.integers(1, 9), st.integers(0, 3))
+def test_minibatches_without_weight_are_left_out_and_no_others(weights, batch_size, seed):
+    w = np.array(weights)[:, None]
+    every = rows_of(len(w), batch_size, np.random.default_rng(seed))
 
-    for batch in minibatches(data, 3, np.random.default_rng(0)):
-        np.testing.assert_array_equal(batch["X"], -batch["Y"])
+    kept = rows_of(len(w), batch_size, np.random.default_rng(seed), w)
+
+    assert [batch.tolist() for batch in kept] == [batch.tolist() for batch in every if w[batch].any()]
 
 
 def test_without_shuffling_the_rows_keep_their_order():

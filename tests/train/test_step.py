@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from chainrule.arrays import counted_masks
 from chainrule.errors import SpecError, UnknownNameError
 from chainrule.network import Network
 from chainrule.train.step import compile_step, find_solver
@@ -102,13 +103,37 @@ def test_a_parameter_of_one_number_is_trained_like_a_larger_one(solver):
     np.testing.assert_allclose(np.vstack([state["W1"], state["b1"]]), other["W1"], rtol=1e-12)
 
 
-# Dropout
+# Epochs and dropout
+
+DROPS = Network("3 -> 4 tanh dropout=0.25 -> 2 softmax")
+
+
+def epoch(program, params, rows=12, batch_size=5, seed=9):
+    data = {k: v for k, v in batch(rows).items() if k != "w"}
+    starts = np.append(np.arange(0, rows, batch_size), rows)
+    return program.epoch(params, data, np.arange(rows), starts, np.diff(starts).astype(float), {"lr": 1.0}, seed)
+
+
+@pytest.mark.parametrize("gathered", [1, 20, 1 << 16])
+def test_an_epoch_is_its_steps_however_many_rows_are_gathered_at_once(gathered, monkeypatch):
+    monkeypatch.setattr("chainrule.train.step.GATHERED", gathered)
+    program, params, data = compiled("sgd"), NET.init(random_state=0), batch(12)
+
+    total, after = epoch(program, params)
+
+    expected, share = params, 0.0
+    for rows in (slice(0, 5), slice(5, 10), slice(10, 12)):
+        loss, expected = program({k: v[rows] for k, v in data.items()}, expected, {"lr": 1.0})
+        share += loss * len(data["X"][rows])
+    assert total == pytest.approx(share, rel=1e-14)
+    for name, W in expected.items():
+        np.testing.assert_array_equal(after[name], W)
 
 
 def test_masks_are_drawn_for_layers_that_drop():
     program = compiled("sgd", Network("3 -> 4 tanh dropout=0.5 -> 5 tanh -> 2 softmax"))
 
-    masks = program.masks(200, np.random.default_rng(0), np.float32)
+    masks = counted_masks(program.randoms, 1, 0, 200, np.float32)
 
     assert list(masks) == ["M1"]
     assert masks["M1"].shape == (200, 4)
@@ -116,23 +141,42 @@ def test_masks_are_drawn_for_layers_that_drop():
     assert set(np.unique(masks["M1"])) == {0, 2}
 
 
+def test_a_mask_of_some_rows_is_a_part_of_the_epochs():
+    randoms = compiled("sgd", DROPS).randoms
+    whole = counted_masks(randoms, 7, 0, 50, np.float64)["M1"]
+
+    np.testing.assert_array_equal(counted_masks(randoms, 7, 20, 10, np.float64)["M1"], whole[20:30])
+
+
+def test_entries_of_masks_are_kept_as_often_as_they_should_and_differ_by_seed_and_layer():
+    net = Network("3 -> 40 tanh dropout=0.25 -> 40 tanh dropout=0.25 -> 2 softmax")
+    one, other = (counted_masks(compiled("sgd", net).randoms, seed, 0, 5000, np.float64) for seed in (1, 2))
+
+    for a, b in ((one["M1"], one["M2"]), (one["M1"], other["M1"]), (one["M1"][1:], one["M1"][:-1])):
+        assert (a > 0).mean() == pytest.approx(0.75, abs=0.005)  # five standard errors
+        assert ((a > 0) & (b > 0)).mean() == pytest.approx(0.75**2, abs=0.006)
+
+
 def test_a_mask_is_one_argument_of_the_step_forward_and_backward():
-    net = Network("3 -> 4 tanh dropout=0.25 -> 2 softmax")
-    program, params, data = compiled("sgd", net), net.init(random_state=0), batch()
+    program, params, data = compiled("sgd", DROPS), DROPS.init(random_state=0), batch(12)
+    M = counted_masks(program.randoms, 9, 0, 12, np.float64)["M1"]
 
-    _, after = program({**data, **program.masks(5, np.random.default_rng(9), np.float64)}, params, {"lr": 1.0})
+    _, after = epoch(program, params, batch_size=12)
 
-    gradient = net.gradient(params, data["X"], data["Y"], random_state=9)
+    Z = data["X"] @ params["W1"] + params["b1"]
+    D = np.tanh(Z) * M
+    scores = D @ params["W2"] + params["b2"]
+    P = np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True)
+    dW2 = D.T @ (P - data["Y"]) / 12
+    dZ1 = ((P - data["Y"]) / 12 @ params["W2"].T) * M * (1 - np.tanh(Z) ** 2)
     assert program.inputs.count("M1") == 1
-    for name, W in params.items():
-        np.testing.assert_allclose(after[name], W - gradient[name], rtol=1e-13)
+    np.testing.assert_allclose(after["W2"], params["W2"] - dW2, rtol=1e-12)
+    np.testing.assert_allclose(after["W1"], params["W1"] - data["X"].T @ dZ1, rtol=1e-12)
 
 
-def test_without_dropout_there_are_no_masks_and_nothing_is_drawn():
-    rng = np.random.default_rng(0)
-
-    assert compiled("sgd").masks(5, rng, np.float64) == {}
-    assert rng.random() == np.random.default_rng(0).random()
+def test_without_dropout_nothing_is_drawn():
+    assert not compiled("sgd").draws
+    assert compiled("sgd", DROPS).draws
 
 
 # Solvers by name

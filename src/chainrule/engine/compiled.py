@@ -19,21 +19,21 @@ def stamp() -> str:
     return hashlib.sha256(b"".join(f.read_bytes() for f in files)).hexdigest()
 
 
-class _Provided(UserProvidedCacheLocator):  # type: ignore[misc]
+class _Provided(UserProvidedCacheLocator):
     def get_source_stamp(self) -> str:
         return stamp()
 
 
-class _UserWide(UserWideCacheLocator):  # type: ignore[misc]
+class _UserWide(UserWideCacheLocator):
     def get_source_stamp(self) -> str:
         return stamp()
 
 
-class _Implementation(CompileResultCacheImpl):  # type: ignore[misc]
-    _locator_classes = (_Provided, _UserWide)
+class _Implementation(CompileResultCacheImpl):
+    _locator_classes = [_Provided, _UserWide]  # noqa: RUF012 - as the base class has it
 
 
-class _Cache(FunctionCache):  # type: ignore[misc]
+class _Cache(FunctionCache):
     _impl_class = _Implementation
 
 

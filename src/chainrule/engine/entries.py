@@ -43,7 +43,9 @@ step = entrywise(1, lambda v, a, s, t: _positive(v, a, v.constant(1.0), v.zeros)
 # max(a + b, 0); a [b > 0]; a (1 - b b); s a + t b b
 add_relu = entrywise(2, lambda v, a, b, s, t: _chosen(v, ">", v.builder.fadd(a, b), v.zeros))
 mul_step = entrywise(2, lambda v, a, b, s, t: v.builder.fmul(a, _positive(v, b, v.constant(1.0), v.zeros)))
-mul_tanh = entrywise(2, lambda v, a, b, s, t: v.builder.fmul(a, v.call("fmuladd", v.builder.fneg(b), b, v.constant(1.0))))
+mul_tanh = entrywise(
+    2, lambda v, a, b, s, t: v.builder.fmul(a, v.call("fmuladd", v.builder.fneg(b), b, v.constant(1.0)))
+)
 axpby_square = entrywise(2, lambda v, a, b, s, t: v.call("fmuladd", s, a, v.builder.fmul(v.builder.fmul(t, b), b)))
 
 NUMBERED = {

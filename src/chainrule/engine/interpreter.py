@@ -17,7 +17,16 @@ from chainrule.engine.kernels import DO_FILL, column_sums, compute, operate, row
 from chainrule.engine.products import PACKED, gemm
 from chainrule.engine.vector import fetch, fetch_add
 from chainrule.engine.words import (
-    COLUMN_SUMS, FINISH, GATHER, GEMM, LABELS, MAP, RANDOM, ROW_FUNCTION, ROW_SUMS, STORE,
+    COLUMN_SUMS,
+    FINISH,
+    GATHER,
+    GEMM,
+    LABELS,
+    MAP,
+    RANDOM,
+    ROW_FUNCTION,
+    ROW_SUMS,
+    STORE,
 )  # fmt: skip
 
 MEETING, TICKET, STOP = 0, 8, 16  # places in the team's board, a cache line each
@@ -26,7 +35,7 @@ give_way = types.ExternalFunction("SwitchToThread" if sys.platform == "win32" el
 
 
 @njit(**OPTIONS)
-def on_tile(  # type: ignore[no-untyped-def]
+def on_tile(
     m, base, numbers, code, micro, first, last, r0, rows, n, mine, pack, partials, tile, tiles,
     X, Y, labels, weights, order, start, results, seed,
 ):  # fmt: skip
@@ -85,7 +94,7 @@ STRIDE, FIRST_MIX, LAST_MIX = map(np.uint64, (GOLDEN, *MIX))
 
 
 @njit(**OPTIONS)
-def draw(m, out, count, seed, first, keep):  # type: ignore[no-untyped-def]
+def draw(m, out, count, seed, first, keep):
     """Entries 1 / keep with probability keep, else 0, by their number alone, as `arrays.counted_masks` says."""
     value = m.dtype.type(1.0 / keep)
     zero = m.dtype.type(0)
@@ -98,7 +107,7 @@ def draw(m, out, count, seed, first, keep):  # type: ignore[no-untyped-def]
 
 
 @njit(**OPTIONS)
-def meet(board, team):  # type: ignore[no-untyped-def]
+def meet(board, team):
     """Wait for the others; False if all are to stop. After a while it lets whoever waits for this processor go on."""
     round = fetch_add(board, 1) // team
     waited = 0
@@ -113,7 +122,7 @@ def meet(board, team):  # type: ignore[no-untyped-def]
 
 @kept
 @njit(**OPTIONS)
-def run(  # type: ignore[no-untyped-def]
+def run(
     m, base, numbers, arithmetic, loops, code, micro, partials, private, area, X, Y, labels, weights, order, starts,
     shares, results, tile_rows, at_n, at_loss, seed, total, me, team, board,
 ):  # fmt: skip

@@ -18,14 +18,37 @@ from chainrule.engine import entries as e
 from chainrule.engine.compiled import OPTIONS
 from chainrule.engine.elementary import FLOAT32, FLOAT64
 from chainrule.engine.words import (
-    ADD, ADD_RELU, ASSIGN, AXPBY, AXPBY_SQUARE, BLOCK, COLUMN, COPY, DIV, FILL, FUNCTION, MAXIMUM, MINIMUM, MUL,
-    MUL_STEP, MUL_TANH, MULTIPLY, NUMBER, PLUS, POWER, ROW, ROWWISE, SCALE, SHIFT, SUB, SUM, WORDS,
+    ADD,
+    ADD_RELU,
+    ASSIGN,
+    AXPBY,
+    AXPBY_SQUARE,
+    BLOCK,
+    COLUMN,
+    COPY,
+    DIV,
+    FILL,
+    FUNCTION,
+    MAXIMUM,
+    MINIMUM,
+    MUL,
+    MUL_STEP,
+    MUL_TANH,
+    MULTIPLY,
+    NUMBER,
+    PLUS,
+    POWER,
+    ROW,
+    ROWWISE,
+    SCALE,
+    SHIFT,
+    SUB,
+    SUM,
+    WORDS,
 )  # fmt: skip
 
 RECIPROCAL, SQRT, ABS, SIGN, STEP = (WORDS[name] for name in ("reciprocal", "sqrt", "abs", "sign", "step"))
-EXP, LOG, LOG1P, EXPM1, TANH, LOGISTIC = (
-    WORDS[name] for name in ("exp", "log", "log1p", "expm1", "tanh", "logistic")
-)
+EXP, LOG, LOG1P, EXPM1, TANH, LOGISTIC = (WORDS[name] for name in ("exp", "log", "log1p", "expm1", "tanh", "logistic"))
 SOFTPLUS, ERF, ERFC, SIN, COS = (WORDS[name] for name in ("softplus", "erf", "erfc", "sin", "cos"))
 LOG_SOFTPLUS, X_LOG_X, POW = (WORDS[name] for name in ("log_softplus", "x_log_x", "power"))
 SOFTMAX, LOGSUMEXP = ROWWISE["softmax"], ROWWISE["logsumexp"]
@@ -44,13 +67,13 @@ def _of_type(name: str) -> Any:
     if name == "power":
 
         @overload(stub)
-        def of_two(x, p):  # type: ignore[no-untyped-def]
+        def of_two(x, p):
             function = chosen(x)
             return lambda x, p: function(x, p)
     else:
 
         @overload(stub)
-        def of_one(x):  # type: ignore[no-untyped-def]
+        def of_one(x):
             function = chosen(x)
             return lambda x: function(x)
 
@@ -63,7 +86,7 @@ log_softplus, x_log_x, power = map(_of_type, ("log_softplus", "x_log_x", "power"
 
 
 @njit(**OPTIONS)
-def transcend(code, A, D, s):  # type: ignore[no-untyped-def]
+def transcend(code, A, D, s):
     """D = f(A) of a function that is more than an instruction or two; s is its parameter."""
     n = len(D)
     if code == EXP:
@@ -89,7 +112,7 @@ def transcend(code, A, D, s):  # type: ignore[no-untyped-def]
 
 
 @njit(**OPTIONS)
-def transcend_seldom(code, A, D, s):  # type: ignore[no-untyped-def]
+def transcend_seldom(code, A, D, s):
     """The same, of functions that are used less."""
     n = len(D)
     if code == LOG1P:
@@ -119,7 +142,7 @@ def transcend_seldom(code, A, D, s):  # type: ignore[no-untyped-def]
 
 
 @njit(**OPTIONS)
-def operate(m, base, code, n, d, a, b, s, t):  # type: ignore[no-untyped-def]
+def operate(m, base, code, n, d, a, b, s, t):
     """One operation of MAP on n entries."""
     size = m.itemsize
     D, A, B = base + size * d, base + size * a, base + size * b
@@ -171,7 +194,7 @@ DO_COPY, DO_FILL, DO_ADD = map(np.int64, (COPY, FILL, ADD))  # of one type with 
 
 
 @njit(**OPTIONS)
-def work(m, base, numbers, micro, first, body, last, k, wide, rows, r0, mine, partials, tile):  # type: ignore[no-untyped-def]
+def work(m, base, numbers, micro, first, body, last, k, wide, rows, r0, mine, partials, tile):
     """MAP on rows of k entries: what is filled once, then block after block; `wide` if a row or column is repeated.
 
     An operand lies at first + r0 per_row + mine private + e0 moving, where the block begins at entry e0 of the tile.
@@ -219,7 +242,7 @@ def work(m, base, numbers, micro, first, body, last, k, wide, rows, r0, mine, pa
 
 
 @njit(**OPTIONS)
-def row_function(m, kind, out, a, k, rows):  # type: ignore[no-untyped-def]
+def row_function(m, kind, out, a, k, rows):
     """A function along each row of k entries, finite at any score."""
     real = m.dtype.type
     for r in range(rows):
@@ -258,7 +281,7 @@ def row_function(m, kind, out, a, k, rows):  # type: ignore[no-untyped-def]
 
 
 @njit(**OPTIONS)
-def column_sums(m, base, out, a, k, rows):  # type: ignore[no-untyped-def]
+def column_sums(m, base, out, a, k, rows):
     """The sum of each column, row after row."""
     zero = m.dtype.type(0)
     operate(m, base, DO_FILL, k, out, out, out, zero, zero)
@@ -267,7 +290,7 @@ def column_sums(m, base, out, a, k, rows):  # type: ignore[no-untyped-def]
 
 
 @njit(**OPTIONS)
-def row_sums(m, out, a, k, rows):  # type: ignore[no-untyped-def]
+def row_sums(m, out, a, k, rows):
     """The sum of each row."""
     for r in range(rows):
         s = m.dtype.type(0)
@@ -277,7 +300,7 @@ def row_sums(m, out, a, k, rows):  # type: ignore[no-untyped-def]
 
 
 @njit(**OPTIONS)
-def compute(numbers, code):  # type: ignore[no-untyped-def]
+def compute(numbers, code):
     """The program over plain numbers, in float64."""
     for q in range(len(code)):
         kind, d, a, b = int(code[q, 0]), int(code[q, 1]), int(code[q, 2]), code[q, 3]
@@ -294,7 +317,7 @@ def compute(numbers, code):  # type: ignore[no-untyped-def]
 
 
 @njit(**OPTIONS)
-def of_number(code, x):  # type: ignore[no-untyped-def]
+def of_number(code, x):
     """A function of a plain number."""
     if code == SQRT:
         return math.sqrt(x)
@@ -309,4 +332,3 @@ def of_number(code, x):  # type: ignore[no-untyped-def]
     if code == TANH:
         return math.tanh(x)
     return math.nan
-

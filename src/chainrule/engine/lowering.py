@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from chainrule.engine.plan import Plan, Planner
-from chainrule.engine.schedule import Schedule, is_number, resolve, schedule
+from chainrule.engine.resolve import is_number, resolve
+from chainrule.engine.schedule import Schedule, schedule
 from chainrule.engine.words import ROWWISE, WORDS
 from chainrule.expr import Node, is_coefficient, matrix
 from chainrule.network import Network
@@ -45,13 +46,15 @@ def lowered_step(network: Network, rule: UpdateRule, *, weighted: bool) -> Lower
 
     Raises
     ------
-    NotLowered
+    NotLoweredError
         If the engine has no instruction for something in it.
     """
     graph = network.graph(weighted, True, rule)
     statements = lower(graph.derived.equations, ENGINE_WORDS, whole=True)
     after = {str(e.name): e.node for e in graph.derived.equations}
-    instead = {s: _matrix(s) for s, _ in graph.states if s.shape == (1, 1) and not is_coefficient(after[f"{s.name}_next"])}
+    instead = {
+        s: _matrix(s) for s, _ in graph.states if s.shape == (1, 1) and not is_coefficient(after[f"{s.name}_next"])
+    }
     found = resolve(statements, instead)
     states = tuple((instead.get(s, s), value) for s, value in graph.states)
     commits = {old: found[f"{old.name}_next"] for old in (*graph.parameters, *(s for s, _ in states))}

@@ -10,10 +10,28 @@ from dataclasses import dataclass
 from typing import Any
 
 from chainrule.engine.numbers import Numbers
-from chainrule.engine.schedule import NotLowered, Root, is_number, is_zero
+from chainrule.engine.resolve import NotLoweredError, is_number, is_zero
+from chainrule.engine.schedule import Root
 from chainrule.engine.words import (
-    ADD, ADD_RELU, AXPBY, AXPBY_SQUARE, BLOCK, COLUMN, COPY, DIV, FILL, MUL, MUL_STEP, MUL_TANH, NUMBER, ROW, SCALE,
-    SHIFT, SUB, SUM, WORDS,
+    ADD,
+    ADD_RELU,
+    AXPBY,
+    AXPBY_SQUARE,
+    BLOCK,
+    COLUMN,
+    COPY,
+    DIV,
+    FILL,
+    MUL,
+    MUL_STEP,
+    MUL_TANH,
+    NUMBER,
+    ROW,
+    SCALE,
+    SHIFT,
+    SUB,
+    SUM,
+    WORDS,
 )  # fmt: skip
 from chainrule.expr import Node, Op, add_op, full_op, hadamard_op, scale_op, walk
 from chainrule.primitives import maximum, reciprocal, step
@@ -108,7 +126,7 @@ class MapWriter:
         if fresh or not self.free:
             self.count += 1
             if self.count > REGISTERS:
-                raise NotLowered(f"elementwise work that needs more than {REGISTERS} blocks at once")
+                raise NotLoweredError(f"elementwise work that needs more than {REGISTERS} blocks at once")
             self.free.append(self.count - 1)
         return [self.free.pop() * BLOCK, 0, 1, 0]
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.engine.schedule import NotLowered
+from chainrule.engine.resolve import NotLoweredError
 from chainrule.engine.words import ASSIGN, FUNCTION, MULTIPLY, NUMBER_WORDS, PLUS, POWER, WORDS
 from chainrule.expr import Node, add_op, full_op, hadamard_op, scale_op, symbol_op, toposort, transpose_op
 from chainrule.program.lower import repeat_op
@@ -94,4 +94,4 @@ class Numbers:
             return self._emit(POWER, operands[0], n.value[0])
         if n.op.name in NUMBER_WORDS:
             return self._emit(FUNCTION, operands[0], WORDS[n.op.name])
-        raise NotLowered(f"{n.op.name} of numbers")
+        raise NotLoweredError(f"{n.op.name} of numbers")

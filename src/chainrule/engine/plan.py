@@ -12,12 +12,26 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.engine.numbers import Numbers
 from chainrule.arrays import salt
 from chainrule.engine.map import REGISTERS, MapWriter
-from chainrule.engine.schedule import Instruction, Loop, Schedule, over_rows
+from chainrule.engine.numbers import Numbers
+from chainrule.engine.resolve import over_rows
+from chainrule.engine.schedule import Instruction, Loop, Schedule
 from chainrule.engine.words import (
-    BLOCK, COLUMN, COLUMN_SUMS, FINISH, GATHER, GEMM, LABELS, MAP, RANDOM, ROW, ROW_FUNCTION, ROW_SUMS, ROWWISE, STORE,
+    BLOCK,
+    COLUMN,
+    COLUMN_SUMS,
+    FINISH,
+    GATHER,
+    GEMM,
+    LABELS,
+    MAP,
+    RANDOM,
+    ROW,
+    ROW_FUNCTION,
+    ROW_SUMS,
+    ROWWISE,
+    STORE,
 )  # fmt: skip
 from chainrule.expr import Node, transpose_op
 
@@ -90,9 +104,7 @@ class Pool:
 class Planner:
     """Places values, then writes instructions."""
 
-    def __init__(
-        self, schedule: Schedule, stored: Sequence[Node], rows: int, labels: Node | None, work: int
-    ) -> None:
+    def __init__(self, schedule: Schedule, stored: Sequence[Node], rows: int, labels: Node | None, work: int) -> None:
         self.schedule, self.rows, self.labels = schedule, rows, labels
         self.numbers = Numbers()
         self.code: list[list[int]] = []
@@ -252,9 +264,7 @@ class Planner:
         start = len(self.micro)
         self.micro += fills + body
         broadcast = any(row[0] in (ROW, COLUMN) for row in fills + body)
-        self.code.append(
-            [MAP, int(i.out.shape[1]), start, start + len(fills), len(self.micro), int(broadcast)]
-        )
+        self.code.append([MAP, int(i.out.shape[1]), start, start + len(fills), len(self.micro), int(broadcast)])
 
 
 def _table(rows: list[list[int]], width: int) -> np.ndarray[Any, Any]:

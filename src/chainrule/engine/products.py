@@ -17,7 +17,7 @@ tall_half, pair_half, single_half = (block_product(rows, 1, masked=True) for row
 
 
 @njit(**OPTIONS)
-def columns(size, rows, width, depth, a, row, step, b, ldb, c, ldc, alpha, beta):  # type: ignore[no-untyped-def]
+def columns(size, rows, width, depth, a, row, step, b, ldb, c, ldc, alpha, beta):
     """At most two vectors of columns of C = alpha A B + beta C; a, b, c are addresses."""
     i = 0
     down_a, down_c = size * row, size * ldc
@@ -51,7 +51,7 @@ def columns(size, rows, width, depth, a, row, step, b, ldb, c, ldc, alpha, beta)
 
 
 @njit(**OPTIONS)
-def pack_turned(m, b, ldb, target, wide, many, deep):  # type: ignore[no-untyped-def]
+def pack_turned(m, b, ldb, target, wide, many, deep):
     """The transpose of `many` rows of B, `wide` entries to a line; whole lines, so that stores meet in the cache."""
     for p in range(0, deep, 8):
         end = min(p + 8, deep)
@@ -62,8 +62,8 @@ def pack_turned(m, b, ldb, target, wide, many, deep):  # type: ignore[no-untyped
 
 
 @njit(**OPTIONS)
-def gemm(m, base, pack, rows, width, depth, a, row, step, b, ldb, turned, c, ldc, alpha, beta):  # type: ignore[no-untyped-def]
-    """C = alpha A B + beta C, or with B' if `turned`; a, b, c and pack are entries of the arena m, which lies at `base`.
+def gemm(m, base, pack, rows, width, depth, a, row, step, b, ldb, turned, c, ldc, alpha, beta):
+    """C = alpha A B + beta C, or with B' if `turned`; a, b, c, pack are entries of the arena m, which lies at `base`.
 
     Entry (i, k) of A is m[a + i row + k step], so that A' is A with its strides exchanged.
     """

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.engine.lowering import CHUNK, lowered_outputs, lowered_step, planned
-from chainrule.engine.schedule import is_number
+from chainrule.engine.resolve import is_number
 from chainrule.engine.team import Team, compile_kernels, team_size
 from chainrule.network import Network
 from chainrule.updates import UpdateRule
@@ -24,6 +24,7 @@ class EngineStep:
         self.lowered = lowered_step(network, rule, weighted=weighted)
         self.threads = threads
         self.parameters = tuple(str(p.name) for p in self.lowered.parameters)
+        self.draws = network.drops
         self._team: Team | None = None
         self._key: tuple[Any, ...] = ()
         self._state: State | None = None  # what lies in the arena
@@ -95,26 +96,21 @@ class EngineOutputs:
         self.outputs, self.threads = network.outputs, threads
         compile_kernels(self.dtype)
         self._teams: dict[int, Team] = {}
-        self._params: Mapping[str, Array] | None = None
+        self._params: Mapping[str, Array] = {}
 
-    def load(self, params: Mapping[str, Array]) -> None:
-        """Predict at these parameters from now on."""
+    def __call__(self, params: Mapping[str, Array], X: Array) -> Array:
+        """The outputs of rows X, which are of the data type, at these parameters."""
         if params is not self._params:
             self._teams, self._params = {}, params
-
-    def __call__(self, X: Array) -> Array:
-        """The outputs of rows X, which are of the data type."""
         rows = len(X)
         results = np.empty((rows, self.outputs), self.dtype)
         work = float(self.lowered.size * min(rows, CHUNK))
         starts = np.append(np.arange(0, rows, CHUNK, dtype=np.int64), rows)
-        self._team(work).run(starts, X=X, results=results, work=work)
+        self._team(team_size(self.threads, work)).run(starts, X=X, results=results, work=work)
         return results
 
-    def _team(self, work: float) -> Team:
-        threads = team_size(self.threads, work)
+    def _team(self, threads: int) -> Team:
         if threads not in self._teams:
-            assert self._params is not None
             team = Team(planned(self.lowered, CHUNK, labels=False), self.dtype, threads)
             for node in self.lowered.stored:
                 team.matrix(node)[...] = self._params[str(node.name)]

@@ -12,34 +12,29 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from chainrule.engine.resolve import (
+    ROWS,
+    NotLoweredError,
+    bare,
+    contracts,
+    core,
+    is_elementwise,
+    is_number,
+    over_rows,
+)
 from chainrule.engine.words import COSTLY, ROWWISE, WORDS
 from chainrule.expr import (
     Node,
-    add_op,
-    define_op,
-    full_op,
-    hadamard_op,
-    is_coefficient,
     matmul_op,
-    rebuild,
-    scale,
-    scale_op,
     symbol_op,
     toposort,
-    toposort_to_names,
     transpose_op,
 )
-from chainrule.functions import function_of, is_function
-from chainrule.primitives import maximum, power, reciprocal, step
-from chainrule.program.lower import Statement, column_sums_op, repeat, repeat_op, row_sums_op, total_op
+from chainrule.functions import is_function
+from chainrule.program.lower import column_sums_op, repeat_op, row_sums_op, total_op
 from chainrule.shapes import show
 
-ROWS = "n"
 Kind = Literal["gemm", "map", "column_sums", "row_sums", "rowwise", "gather", "random", "finish", "store"]
-
-
-class NotLowered(Exception):
-    """The engine has no instruction for this; the NumPy program has."""
 
 
 @dataclass(frozen=True)
@@ -84,89 +79,6 @@ class Schedule:
     outputs: dict[str, Node]  # named results
 
 
-def resolve(statements: Iterable[Statement], instead: Mapping[Node, Node]) -> dict[str, Node]:
-    """Each statement's expression over symbols alone: names give way to what they stand for, and are shared.
-
-    Some symbols have others `instead`.
-    """
-    found: dict[str, Node] = {}
-    new: dict[Node, Node] = dict(instead)
-    for s in statements:
-        for node in toposort_to_names(s.expression):
-            if node in new:
-                continue
-            if node.op is define_op:
-                new[node] = found[node.value]
-            else:
-                new[node] = _plain(node if node.op is symbol_op else rebuild(node, tuple(new[a] for a in node.args)))
-        found[s.target] = new[s.expression]
-    return _with_masks_of_outputs(found)
-
-
-def _plain(node: Node) -> Node:
-    """A coefficient that is computed from the data, such as a sum of weights, is a factor like any other."""
-    if node.op is not scale_op or all(is_coefficient(s) for s in node.args[1:]):
-        return node
-    k, powers = node.value
-    parts = list(zip(node.args[1:], powers, strict=True))
-    result = scale(node.args[0], k, *(p for p in parts if is_coefficient(p[0])))
-    for s, e in parts:
-        if not is_coefficient(s):
-            factor = reciprocal(s) if e == -1 else s if e == 1 else power(s, e)
-            result = result * repeat(factor, node.shape)
-    return result
-
-
-def _with_masks_of_outputs(found: dict[str, Node]) -> dict[str, Node]:
-    """[Z > 0] = [max(Z, 0) > 0]: the output is kept for the backward pass anyway, so that Z need not be."""
-    rectified = {n.args[0]: n for n in toposort(*found.values()) if n.op is maximum.op and is_zero(n.args[1])}
-    new: dict[Node, Node] = {}
-    for node in toposort(*found.values()):
-        args = tuple(new[a] for a in node.args)
-        if node.op is step.op and node.args[0] in rectified:
-            args = (new[rectified[node.args[0]]],)
-        new[node] = rebuild(node, args) if node.args else node
-    return {name: new[node] for name, node in found.items()}
-
-
-def is_zero(node: Node) -> bool:
-    """Is this the matrix of zeros?"""
-    return node.op is full_op and node.value == 0
-
-
-def is_number(node: Node) -> bool:
-    """Is this one plain number of the step, or a matrix filled with it?"""
-    if node.op is repeat_op:
-        return is_number(node.args[0])
-    if node.op is scale_op and node.args[0].op is full_op:
-        return all(is_number(s) for s in node.args[1:])
-    return node.op is full_op or is_coefficient(node)
-
-
-def is_elementwise(node: Node) -> bool:
-    """Is every entry a function of the same entry of the operands?"""
-    if is_function(node):
-        return function_of(node).axis is None
-    return node.op in (add_op, hadamard_op, scale_op)
-
-
-def over_rows(node: Node) -> bool:
-    """Has it a row for each example?"""
-    return node.shape[0] == ROWS
-
-
-def contracts(node: Node) -> bool:
-    """Does it need all the examples, and is no longer a matrix with a row for each?"""
-    if node.op is matmul_op:
-        return node.args[0].shape[1] == ROWS
-    return node.op in (column_sums_op, total_op) and over_rows(node.args[0])
-
-
-def bare(node: Node) -> Node:
-    """The operand of a product without its transposition."""
-    return node.args[0] if node.op is transpose_op else node
-
-
 class Scheduler:
     """Makes a schedule; each step of the making is one method."""
 
@@ -184,22 +96,22 @@ class Scheduler:
     def _refuse(self) -> None:
         for n in self.live:
             if n.shape[1] == ROWS:
-                raise NotLowered(f"a value with a column for each example, {show(n.shape)}")
+                raise NotLoweredError(f"a value with a column for each example, {show(n.shape)}")
             if is_function(n) and n.op.name not in (WORDS.keys() | ROWWISE):
-                raise NotLowered(f"the function {n.op.name}")
+                raise NotLoweredError(f"the function {n.op.name}")
             if any(isinstance(s, str) and s != ROWS for s in n.shape):
-                raise NotLowered(f"a size without a number, {show(n.shape)}")
+                raise NotLoweredError(f"a size without a number, {show(n.shape)}")
             if n.op is symbol_op or is_elementwise(n) or n.op in (matmul_op, row_sums_op, column_sums_op, total_op):
                 continue
             if not is_function(n):
-                raise NotLowered(f"the operation {n.op.name}")
+                raise NotLoweredError(f"the operation {n.op.name}")
             if not over_rows(n):
-                raise NotLowered(f"{n.op.name} of a matrix without a row for each example")
+                raise NotLoweredError(f"{n.op.name} of a matrix without a row for each example")
         for n in self.order:
             if n.op is transpose_op and not is_number(n):
                 users = [u for u in self.order if n in u.args]
                 if any(u.op is not matmul_op for u in users) or n in self.outputs.values():
-                    raise NotLowered("a transposed matrix outside of a product")
+                    raise NotLoweredError("a transposed matrix outside of a product")
 
     def _stored(self) -> set[Node]:
         """The nodes that get memory of their own; other elementwise work is done where it is used."""
@@ -211,7 +123,7 @@ class Scheduler:
                 stored.add(n)
                 if n.op is not total_op:
                     stored |= {bare(a) for a in n.args}
-        stored |= {n for n in self.outputs.values()}
+        stored |= set(self.outputs.values())
         return {n for n in stored if not is_number(n)}
 
     def _stages(self) -> dict[Node, int]:
@@ -338,7 +250,7 @@ class Scheduler:
                 n = parent[n]
             return n
 
-        fixed = lambda n: not over_rows(n) and not is_number(n) and n.op is not repeat_op
+        fixed: Callable[[Node], bool] = lambda n: not over_rows(n) and not is_number(n) and n.op is not repeat_op
         for n in self.order:
             if not fixed(n) or n.op is total_op or contracts(n):
                 continue
@@ -352,7 +264,9 @@ class Scheduler:
 
     def _phases(self, loops: list[Loop], made: Mapping[Node, Loop]) -> list[Loop]:
         """Number the phases: a loop comes after the loops whose whole results it reads."""
-        owner = {old: loop for loop in loops for i in loop.body for r in i.roots if r.kind == "commit" for old in [r.target]}
+        owner = {
+            old: loop for loop in loops for i in loop.body for r in i.roots if r.kind == "commit" for old in [r.target]
+        }
         position: dict[Loop, int] = {}
         after: dict[Loop, set[Loop]] = {loop: set() for loop in loops}
         for loop in loops:
@@ -369,7 +283,7 @@ class Scheduler:
         while len(position) < len(loops):
             ready = [loop for loop in loops if loop not in position and after[loop] <= position.keys()]
             if not ready:
-                raise NotLowered("equations that need each other's old and new values")
+                raise NotLoweredError("equations that need each other's old and new values")
             for loop in ready:
                 position[loop] = 1 + max((position[o] for o in after[loop]), default=-1)
         for loop in loops:
@@ -386,11 +300,6 @@ class Scheduler:
         found = [core(a) for n in walk_inlined(i.roots, self.stored) for a in n.args if core(a) in self.stored]
         found += [r.node for r in i.roots if r.kind != "value" and r.node in self.stored]
         return list(dict.fromkeys(found))
-
-
-def core(node: Node) -> Node:
-    """What is repeated, or the node itself."""
-    return node.args[0] if node.op is repeat_op else node
 
 
 def walk_inlined(roots: Sequence[Root], stored: Iterable[Node]) -> list[Node]:

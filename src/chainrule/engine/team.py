@@ -16,7 +16,8 @@ from chainrule.engine.products import PACKED
 
 Array = np.ndarray[Any, Any]
 SHARED = 10_000_000  # multiply-adds of a step from which a second thread pays
-SLOW = 4_000_000_000  # of a call after which Python must have had a chance to see an interrupt
+SLOW = 4_000_000_000  # of a call, after which Python has a chance to see an interrupt
+WATCHED = 40_000_000_000  # of a minibatch; while a longer one runs, the thread that called waits for an interrupt
 LINE = 64  # bytes
 PATIENCE = 1.5  # seconds; kernels on disk are loaded in less
 NONE_OF_INTEGERS = np.zeros(0, np.int64)
@@ -127,7 +128,7 @@ class Team:
         self.partials[:] = 0.0
         steps = len(starts) - 1
         for first in range(0, steps, ahead):
-            self._together(part(first, min(first + ahead, steps)), watch=work > SLOW)
+            self._together(part(first, min(first + ahead, steps)), watch=work > WATCHED)
         return float(total[0])
 
     def _together(self, member: Callable[[int], None], *, watch: bool) -> None:

@@ -96,9 +96,7 @@ def block_product(rows: int, vectors: int, *, masked: bool) -> Any:
     """
 
     @intrinsic
-    def product(  # type: ignore[no-untyped-def]
-        typing, depth, a, row, step, b, ldb, c, ldc, width, alpha, beta
-    ):
+    def product(typing, depth, a, row, step, b, ldb, c, ldc, width, alpha, beta):
         def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
             depth, a, row, step, b, ldb, c, ldc, width, alpha, beta = args
             v = Vectors(builder, signature.args[-1])
@@ -138,7 +136,7 @@ def entrywise(operands: int, write: Callable[..., Any]) -> Any:
     """D = f(A, B, s, t) entry by entry; `write` says f in instructions on vectors. D may lie where A or B lies."""
 
     @intrinsic
-    def loop(typing, n, d, a, b, s, t):  # type: ignore[no-untyped-def]
+    def loop(typing, n, d, a, b, s, t):
         def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
             n, d, a, b, s, t = args
             v = Vectors(builder, signature.args[-1])
@@ -169,7 +167,7 @@ def entrywise(operands: int, write: Callable[..., Any]) -> Any:
 
 
 @intrinsic
-def fetch_add(typing, address, value):  # type: ignore[no-untyped-def]
+def fetch_add(typing, address, value):
     """Add to the integer at an address, in one step that no other thread divides; its value before."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
@@ -179,7 +177,7 @@ def fetch_add(typing, address, value):  # type: ignore[no-untyped-def]
 
 
 @intrinsic
-def fetch(typing, address):  # type: ignore[no-untyped-def]
+def fetch(typing, address):
     """The integer at an address, as every thread sees it."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:

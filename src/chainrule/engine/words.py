@@ -1,4 +1,4 @@
-"""What the engine can do, by the rule book's names: opcodes of entries, of rows, of instructions and of plain numbers."""
+"""What the engine can do: opcodes of operations on entries, on rows, on plain numbers, and of instructions."""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from contextlib import nullcontext, suppress
+from contextlib import nullcontext
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 
@@ -14,25 +14,22 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
-from threadpoolctl import threadpool_limits
 
-from chainrule.arrays import as_targets, as_weights, common_dtype
-from chainrule.engine.schedule import NotLowered
+from chainrule.arrays import as_targets, as_weights
 from chainrule.functions import Function
 from chainrule.layers import Dense
 from chainrule.losses import Loss, find_loss
 from chainrule.network import Network
 from chainrule.penalties import l2
-from chainrule.train.engines import engine_outputs, engine_step
+from chainrule.train.engines import ENGINES, blas_threads, outputs, step_program
 from chainrule.train.hold_out import hold_out
 from chainrule.train.loop import Epoch, Run, Schedule, Stopping, one_epoch, train
-from chainrule.train.step import StepProgram, compile_step, find_solver
+from chainrule.train.step import StepProgram, find_solver
 from chainrule.train.targets import Array
 from chainrule.updates import UPDATES, find_update
 
 HIDDEN, ACTIVATION, ALPHA = (100,), "relu", 0.0001
 INITIALIZER = "glorot_uniform"  # scikit-learn's: on shallow networks its smaller weights test better than He's
-SHARED_WORK = 5e7  # multiplications and additions a step; below it a second BLAS thread costs more than it does
 
 
 class MLP(BaseEstimator):  # type: ignore[misc]  # scikit-learn publishes no types
@@ -67,7 +64,7 @@ class MLP(BaseEstimator):  # type: ignore[misc]  # scikit-learn publishes no typ
         "beta_2": [Interval(Real, 0, 1, closed="left")],
         "epsilon": [Interval(Real, 0, None, closed="neither")],
         "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
-        "engine": [StrOptions({"auto", "numpy"})],
+        "engine": [StrOptions(set(ENGINES))],
         "n_threads": [Interval(Integral, 1, None, closed="left"), None],
         "callback": [callable, None],
     }
@@ -223,7 +220,14 @@ class MLP(BaseEstimator):  # type: ignore[misc]  # scikit-learn publishes no typ
 
     def _start(self, data: dict[str, Array], *, goes_on: bool, keep_states: bool) -> Run:
         """A run from new parameters, or from those there are; the memory of the update rule is new unless kept."""
-        program = self._program(weighted="w" in data)
+        program = step_program(
+            self.network_,
+            find_update(self._solver()),
+            weighted="w" in data,
+            engine=self.engine,
+            threads=self.n_threads,
+            say=print if self.verbose else None,
+        )
         params = self.params_ if goes_on else self.network_.init(self._rng, dtype=data["X"].dtype)
         memory = program.initial_states(next(iter(params.values())).dtype)
         if goes_on and keep_states and self._states.keys() == memory.keys():  # else the solver is another
@@ -255,17 +259,6 @@ class MLP(BaseEstimator):  # type: ignore[misc]  # scikit-learn publishes no typ
                 stacklevel=4,  # of who called fit, through scikit-learn's wrapper
             )
 
-    def _program(self, *, weighted: bool) -> Any:
-        """The training step: as the engine runs it, else as the printed NumPy program."""
-        rule = find_update(self._solver())
-        if self.engine == "auto":
-            try:
-                return engine_step(self.network_, rule, weighted=weighted, threads=self.n_threads)
-            except NotLowered as reason:
-                if self.verbose:
-                    print(f"the NumPy program trains: the engine has no instruction for {reason}")
-        return compile_step(self.network_, rule, weighted=weighted)
-
     def _solver(self) -> str:
         """The name of the update rule: scikit-learn's "sgd" has momentum, which is another rule here."""
         rule, _ = find_solver(self.solver)
@@ -293,13 +286,11 @@ class MLP(BaseEstimator):  # type: ignore[misc]  # scikit-learn publishes no typ
         }
 
     def _threads(self, run: Run, rows: int) -> Any:
-        """Threads of BLAS, for the NumPy program: as told, else one where a step is too small to share."""
+        """The threads of BLAS, which the NumPy program uses and the engine does not."""
         if not isinstance(run.program, StepProgram):
             return nullcontext()
         weights = sum(W.size for W in run.params.values())
-        small = 6 * weights * self._order(rows)["batch_size"] < SHARED_WORK
-        threads = self.n_threads or (1 if small else None)
-        return nullcontext() if threads is None else threadpool_limits(threads, "blas")
+        return blas_threads(self.n_threads, 6 * weights * self._order(rows)["batch_size"])
 
     # ---- the network
 
@@ -347,18 +338,7 @@ class MLP(BaseEstimator):  # type: ignore[misc]  # scikit-learn publishes no typ
 
     def _outputs_of(self, params: dict[str, Array], X: Array) -> Array:
         """The outputs at these parameters, by the engine where it can."""
-        dtype = common_dtype([X, *params.values()])
-        if self.engine == "auto":
-            with suppress(NotLowered):
-                key = (self.network_, dtype, self.n_threads)
-                if self.__dict__.get("_engine", (None,))[0] != key:
-                    self._engine = key, engine_outputs(self.network_, dtype, threads=self.n_threads)
-                predict = self._engine[1]
-                predict.load(params)
-                return np.asarray(predict(np.ascontiguousarray(X, dtype)))
-        outputs: Array = self.network_.predict(params, X)
-        return outputs
-
+        return outputs(self, self.network_, params, X, engine=self.engine, threads=self.n_threads)
 
     @property
     def coefs_(self) -> list[Array]:
@@ -388,11 +368,6 @@ class MLP(BaseEstimator):  # type: ignore[misc]  # scikit-learn publishes no typ
 
     def __sklearn_is_fitted__(self) -> bool:
         return "params_" in vars(self)
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Without what the engine keeps in memory, which is made again when needed."""
-        state: dict[str, Any] = super().__getstate__()
-        return {k: v for k, v in state.items() if k != "_engine"}
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

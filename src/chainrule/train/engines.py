@@ -2,57 +2,108 @@
 
 from __future__ import annotations
 
+import threading
 import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from functools import cache
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
-from chainrule.engine.schedule import NotLowered
+from chainrule.arrays import common_dtype
+from chainrule.engine.resolve import NotLoweredError
 from chainrule.network import Network
+from chainrule.train.loop import Program
+from chainrule.train.step import compile_step
 from chainrule.updates import UpdateRule
 
 if TYPE_CHECKING:
-    from chainrule.engine.programs import EngineOutputs, EngineStep
+    from chainrule.engine.programs import EngineOutputs
+
+Array = np.ndarray[Any, Any]
+ENGINES = ("auto", "numpy")
+SHARED_WORK = 5e7  # multiplications and additions a step; below it a second BLAS thread costs more than it does
+
+
+def step_program(
+    network: Network,
+    rule: UpdateRule,
+    *,
+    weighted: bool,
+    engine: str = "auto",
+    threads: int | None = None,
+    say: Callable[[str], object] | None = None,
+) -> Program:
+    """The training step; `say` takes a line if the engine cannot run it."""
+    if engine == "auto" and _there():
+        from chainrule.engine.programs import EngineStep
+
+        try:
+            return EngineStep(network, rule, weighted=weighted, threads=threads)
+        except NotLoweredError as reason:
+            if say is not None:
+                say(f"the NumPy program trains, as the engine has no instruction for {reason}")
+    return compile_step(network, rule, weighted=weighted)
+
+
+_OUTPUTS: WeakKeyDictionary[Any, tuple[Any, EngineOutputs]] = WeakKeyDictionary()
+
+
+def outputs(
+    owner: Any, network: Network, params: Mapping[str, Array], X: Array, *, engine: str, threads: int | None
+) -> Array:
+    """The outputs of rows X at these parameters; what the engine needs for it lives as long as the `owner`."""
+    dtype = common_dtype([X, *params.values()])
+    if engine == "auto" and _there():
+        from chainrule.engine.programs import EngineOutputs
+
+        with suppress(NotLoweredError):
+            key = (network, dtype, threads)
+            if owner not in _OUTPUTS or _OUTPUTS[owner][0] != key:
+                _OUTPUTS[owner] = key, EngineOutputs(network, dtype, threads=threads)
+            return _OUTPUTS[owner][1](params, np.ascontiguousarray(X, dtype))
+    return network.predict(params, X)
 
 
 @cache
-def _missing() -> str:
-    """Why there is no engine, or nothing."""
+def _there() -> bool:
+    """Is there an engine? If not, one warning says why."""
     try:
         import chainrule.engine.interpreter  # noqa: F401
     except ImportError as error:
-        return str(error)
-    return ""
-
-
-def engine_step(network: Network, rule: UpdateRule, *, weighted: bool, threads: int | None) -> EngineStep:
-    """The training step as the engine runs it.
-
-    Raises
-    ------
-    NotLowered
-        If it cannot, and why.
-    """
-    _check()
-    from chainrule.engine.programs import EngineStep
-
-    return EngineStep(network, rule, weighted=weighted, threads=threads)
-
-
-def engine_outputs(network: Network, dtype: np.dtype[Any], *, threads: int | None) -> EngineOutputs:
-    """The outputs as the engine computes them; raises as `engine_step`."""
-    _check()
-    from chainrule.engine.programs import EngineOutputs
-
-    return EngineOutputs(network, dtype, threads=threads)
-
-
-def _check() -> None:
-    if reason := _missing():
         warnings.warn(
-            f"Numba cannot be loaded ({reason}), so the slower NumPy program trains and predicts: pip install numba",
+            f"Numba cannot be loaded ({error}), so the slower NumPy program trains and predicts: pip install numba",
             UserWarning,
-            stacklevel=2,
+            stacklevel=4,
         )
-        raise NotLowered("Numba")
+        return False
+    return True
+
+
+# ---- threads of BLAS, for the NumPy program
+
+_lock = threading.Lock()
+_limits: list[Any] = []  # of fits that run at once; the first one's end restores what there was before
+
+
+@contextmanager
+def blas_threads(threads: int | None, work: float) -> Iterator[None]:
+    """Limit BLAS: as told, else to one thread where a step is too small to share; overlapping fits keep one limit."""
+    wanted = threads or (1 if work < SHARED_WORK else None)
+    if wanted is None:
+        yield
+        return
+    with _lock:
+        _limits.append(threadpool_limits(wanted, "blas") if not _limits else None)
+    try:
+        yield
+    finally:
+        with _lock:
+            if len(_limits) == 1:
+                _limits[0].restore_original_limits()
+                _limits.clear()
+            else:
+                _limits.pop()

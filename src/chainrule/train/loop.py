@@ -10,7 +10,6 @@ from typing import Any, Protocol
 
 import numpy as np
 
-
 Array = np.ndarray[Any, Any]
 State = dict[str, Any]
 
@@ -21,6 +20,13 @@ class Program(Protocol):
     @property
     def parameters(self) -> tuple[str, ...]:
         """Their names."""
+
+    @property
+    def draws(self) -> bool:
+        """Are there random matrices in a step?"""
+
+    def initial_states(self, dtype: Any) -> State:
+        """Every state of the update rule at its initial value."""
 
     def epoch(
         self,
@@ -133,7 +139,7 @@ def one_epoch(
     order, starts = minibatches(rows, batch_size, rng if shuffle else None, w)
     counts = np.diff(starts).astype(float) if w is None else np.add.reduceat(w[order, 0], starts[:-1]).astype(float)
     shares = counts if run.mean else np.ones(len(counts))
-    seed = int(rng.integers(2**63))
+    seed = int(rng.integers(2**63)) if run.program.draws else 0
     hyper = {**run.hyper, "lr": rate}
     total, state = run.program.epoch(run.state, data, order, starts, shares, hyper, seed)
     if not math.isfinite(total) or not all(np.isfinite(state[name]).all() for name in run.program.parameters):

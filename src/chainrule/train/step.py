@@ -33,6 +33,11 @@ class StepProgram:
     parameters: tuple[str, ...]
     states: tuple[tuple[Node, float], ...]
 
+    @property
+    def draws(self) -> bool:
+        """Are there random matrices in a step?"""
+        return bool(self.randoms)
+
     def initial_states(self, dtype: Any) -> dict[str, Any]:
         """Every state of the update rule at its initial value; what is 1 x 1 starts as a number."""
         return {str(s.name): v if s.shape == (1, 1) else np.full(s.shape, v, dtype) for s, v in self.states}

@@ -1,0 +1,211 @@
+"""The engine against the NumPy program and the interpreter: the same equations, whatever the network."""
+
+import numpy as np
+import pytest
+from random_networks import draw_case
+
+import chainrule as cr
+from chainrule.engine import team
+from chainrule.engine.lowering import lowered_step, planned
+from chainrule.engine.programs import EngineOutputs, EngineStep
+from chainrule.train.step import compile_step
+from chainrule.updates import UPDATES
+
+RULES = list(UPDATES)
+RATE = 0.01
+
+
+class Problem:
+    """An epoch of one network, update rule and batch size, drawn from a seed."""
+
+    def __init__(self, seed, dtype=np.float64):
+        rng = np.random.default_rng(seed)
+        self.case, self.rule = draw_case(seed), UPDATES[RULES[seed % len(RULES)]]
+        self.weighted = seed % 3 == 0
+        rows = int(rng.integers(1, 40))
+        Y = np.repeat(self.case.Y, rows, axis=0)[:rows]
+        data = {"X": rng.standard_normal((rows, self.case.net.inputs)), "Y": Y}
+        if self.weighted:
+            data["w"] = rng.random((rows, 1)) + 0.1
+        self.data = {name: array.astype(dtype) for name, array in data.items()}
+        self.params = {name: W.astype(dtype) for name, W in self.case.params.items()}
+        self.starts = np.append(np.arange(0, rows, int(rng.integers(1, rows + 3))), rows)
+        self.order, self.seed = rng.permutation(rows), seed
+
+    def engine(self, threads=1):
+        return EngineStep(self.case.net, self.rule, weighted=self.weighted, threads=threads)
+
+    def numpy(self):
+        return compile_step(self.case.net, self.rule, weighted=self.weighted)
+
+    def epoch(self, program):
+        """Return the loss and the state after an epoch."""
+        state = {**self.params, **program.initial_states(self.data["X"].dtype)}
+        shares = np.diff(self.starts).astype(float)
+        hyper = {**self.rule.hyper, "lr": RATE}
+        return program.epoch(state, self.data, self.order, self.starts, shares, hyper, self.seed)
+
+
+def agree(ours, theirs, tolerance):
+    """Losses and states agree, up to rounding of the largest entry; what is not finite is so in both."""
+    losses, states = zip(ours, theirs, strict=True)
+    if np.isfinite(losses[1]):
+        np.testing.assert_allclose(losses[0], losses[1], rtol=tolerance, atol=tolerance)
+    assert states[0].keys() == states[1].keys()
+    for name, expected in states[1].items():
+        found, expected = np.asarray(states[0][name]), np.asarray(expected)
+        assert found.shape == expected.shape, name
+        if not np.isfinite(expected).all():
+            assert not np.isfinite(found).all(), name
+            continue
+        scale = max(np.abs(expected).max(), 1e-12)
+        np.testing.assert_allclose(found, expected, rtol=0, atol=tolerance * scale, err_msg=name)
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_engine_and_numpy_program_agree_on_random_networks(seed):
+    problem = Problem(seed)
+
+    agree(problem.epoch(problem.engine(1 + seed % 2)), problem.epoch(problem.numpy()), 1e-12)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(60, 1000))
+def test_engine_and_numpy_program_agree_on_many_random_networks(seed):
+    problem = Problem(seed)
+
+    agree(problem.epoch(problem.engine()), problem.epoch(problem.numpy()), 3e-12)
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_outputs_of_random_networks_are_the_networks(seed):
+    case = draw_case(seed)
+    X = np.random.default_rng(seed).standard_normal((7, case.net.inputs))
+
+    A = EngineOutputs(case.net, np.float64)(case.params, X)
+
+    np.testing.assert_allclose(A, case.net.predict(case.params, X), rtol=1e-12, atol=1e-14)
+
+
+NETS = {
+    "tiny": ("20 -> 32 relu -> 32 tanh -> 2 softmax", 32, 200),
+    "wide rows": ("9 -> 700 gelu -> 5 softmax", 16, 70),
+    "several tiles": ("64 -> 300 relu -> 200 logistic -> 10 softmax", 128, 300),
+    "one output": ("30 -> 50 silu dropout=0.3 -> 1 logistic", 60, 130),
+    "many blocks": ("500 -> 300 tanh -> 3", 64, 64),
+}
+
+
+def trained(name, dtype, threads, solver="adam", epochs=2):
+    spec, batch, rows = NETS[name]
+    rng = np.random.default_rng(3)
+    net = cr.Network(spec, penalty=cr.l2(0.01, per_sample=True))
+    X = rng.standard_normal((rows, net.inputs)).astype(dtype)
+    Y = np.eye(max(2, net.outputs), dtype=dtype)[rng.integers(0, max(2, net.outputs), rows)][:, : net.outputs]
+    program = EngineStep(net, UPDATES[solver], weighted=False, threads=threads)
+    state = {**net.init(1, dtype=dtype), **program.initial_states(dtype)}
+    losses, starts = [], np.append(np.arange(0, rows, batch), rows)
+    for seed in range(epochs):
+        order, shares = rng.permutation(rows), np.diff(starts).astype(float)
+        hyper = {**UPDATES[solver].hyper, "lr": 1e-3}
+        loss, state = program.epoch(state, {"X": X, "Y": Y}, order, starts, shares, hyper, seed)
+        losses.append(loss)
+    return losses, state
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("name", NETS)
+def test_the_number_of_threads_does_not_change_a_bit(name, dtype):
+    alone = trained(name, dtype, 1)
+
+    for threads in (1, 2, 4):
+        losses, state = trained(name, dtype, threads)
+        assert losses == alone[0]
+        for key, value in alone[1].items():
+            np.testing.assert_array_equal(state[key], value)
+
+
+@pytest.mark.parametrize("solver", UPDATES)
+@pytest.mark.parametrize("name", ["several tiles", "one output"])
+def test_float32_follows_float64(name, solver):
+    short, long = (trained(name, dtype, 2, solver, epochs=1) for dtype in (np.float32, np.float64))
+
+    np.testing.assert_allclose(short[0], long[0], rtol=1e-5)
+    assert all(v.dtype == np.float32 for v in short[1].values() if isinstance(v, np.ndarray))
+
+
+def test_targets_are_read_as_labels_or_as_they_are():
+    """Soft targets are read as they are, one-hot ones as labels: the same numbers for the same rows."""
+    net, rng = cr.Network("4 -> 6 tanh -> 3 softmax"), np.random.default_rng(0)
+    X, hot = rng.standard_normal((20, 4)), np.eye(3)[rng.integers(0, 3, 20)]
+    starts, shares = np.array([0, 7, 14, 20]), np.array([7.0, 7.0, 6.0])
+    results = []
+    for Y in (hot, hot * (1 - 1e-16), 0.9 * hot + 0.1 / 3):
+        program = EngineStep(net, UPDATES["sgd"], weighted=False, threads=1)
+        numpy = compile_step(net, UPDATES["sgd"], weighted=False)
+        data, params = {"X": X, "Y": Y}, net.init(0)
+        results.append(program.epoch(params, data, np.arange(20), starts, shares, {"lr": 0.1}, 0))
+        agree(results[-1], numpy.epoch(params, data, np.arange(20), starts, shares, {"lr": 0.1}, 0), 1e-13)
+    np.testing.assert_allclose(results[0][1]["W1"], results[1][1]["W1"], rtol=1e-14)
+
+
+def test_a_million_rows_need_no_more_memory_than_a_thousand():
+    net = cr.Network("3 -> 4 relu -> 2 softmax")
+    predict, params = EngineOutputs(net, np.float32), net.init(0, dtype=np.float32)
+    few = predict(params, np.ones((1000, 3), np.float32))
+
+    many = predict(params, np.ones((100_000, 3), np.float32))
+
+    np.testing.assert_array_equal(many, np.repeat(few[:1], 100_000, axis=0))
+    assert {t.arena.size for t in predict._teams.values()} == {predict._teams[1].arena.size}
+
+
+def test_no_row_gives_no_outputs():
+    net = cr.Network("3 -> 2")
+
+    assert EngineOutputs(net, np.float64)(net.init(0), np.zeros((0, 3))).shape == (0, 2)
+
+
+def test_values_that_are_never_alive_at_once_share_memory():
+    deep = cr.Network("64 -> " + " -> ".join(["64 tanh"] * 40) + " -> 2 softmax")
+    lowered = lowered_step(deep, UPDATES["sgd"], weighted=False)
+
+    plan = planned(lowered, 64, labels=True)
+
+    assert plan.private < 64 * 64 * 10 + 48 * 512
+    assert plan.shared < plan.stored + 64 * 64 * 90  # A and dZ of every layer; neither Z nor dA
+
+
+# Interrupts
+
+
+def test_an_interrupt_ends_an_epoch_at_once_and_leaves_the_team_in_order(monkeypatch):
+    """Ctrl-C in the middle: the next minibatches are not run, and another epoch is as if nothing had been."""
+    expected = trained("several tiles", np.float32, 2)
+    monkeypatch.setattr(team, "SLOW", 1)  # a look at Python after every minibatch
+    calls, real = [], team.run
+
+    def interrupted(*args):
+        calls.append(args)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return real(*args)
+
+    interrupted.signatures = real.signatures
+    monkeypatch.setattr(team, "run", interrupted)
+    spec, batch, rows = NETS["several tiles"]
+    net = cr.Network(spec)
+    program = EngineStep(net, UPDATES["sgd"], weighted=False, threads=1)
+    X, Y = np.ones((rows, 64), np.float32), np.eye(10, dtype=np.float32)[np.zeros(rows, int)]
+    starts, params = np.append(np.arange(0, rows, batch), rows), net.init(0, dtype=np.float32)
+    one = (params, {"X": X, "Y": Y}, np.arange(rows), starts, np.diff(starts).astype(float), {"lr": 0.1}, 0)
+    monkeypatch.setattr(team, "WATCHED", 1e30)
+    with pytest.raises(KeyboardInterrupt):
+        program.epoch(*one)
+    assert len(calls) == 2
+
+    monkeypatch.setattr(team, "run", real)
+    after = program.epoch(*one)
+    fresh = EngineStep(net, UPDATES["sgd"], weighted=False, threads=1).epoch(*one)
+    np.testing.assert_array_equal(after[1]["W1"], fresh[1]["W1"])
+    assert trained("several tiles", np.float32, 2)[0] == expected[0]
