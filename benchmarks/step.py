@@ -1,0 +1,158 @@
+"""A training step against JAX, PyTorch and scikit-learn: five networks, three updates, two activations, float32.
+
+    python -m benchmarks.step [--quick] [--only REGEX] [--rivals jax,pytorch,compiled,sklearn] [--rounds 5]
+
+Data are resident and shuffled anew each epoch; every competitor has a process of its own and its strongest honest form
+(`benchmarks/training.py`), PyTorch and scikit-learn the better of one and two threads. They are run in turn, round by
+round. The time of an epoch is the difference between the least times of two lengths of training, for all alike, so that
+what comes once per fit is not in it. chainrule and scikit-learn compute their loss curve, the others do not. Before
+timing, all train one epoch from the same weights over rows in the same order, and the losses must agree. The products
+of the two largest networks are timed alone as well, by NumPy with two threads. --only selects lines such as
+"784-512-256-10 batch 128 adam relu"; --engine is passed to the estimator.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import product
+from typing import Any
+
+from benchmarks import training
+from benchmarks.common import arguments, geometric_mean, print_machine
+from benchmarks.training import Cell
+from benchmarks.workers import Session, Worker, WorkerError, fastest
+
+NETWORKS = (  # layer sizes, batch, rows
+    ((20, 32, 32, 2), 32, 8192),
+    ((64, 64, 64, 10), 64, 8192),
+    ((784, 128, 64, 10), 128, 8192),
+    ((784, 512, 256, 10), 128, 4096),
+    ((784, 1024, 1024, 10), 256, 4096),
+)
+CELLS = [Cell(*network, update, act) for network, update, act in product(NETWORKS, training.RATE, ("relu", "tanh"))]
+LARGE = [sizes for sizes, _, _ in NETWORKS[-2:]]  # whose time is mostly that of their products
+QUICK = ("jax", "pytorch", "sklearn")  # those that need no compiler of C++
+LENGTHS = (2, 6)  # epochs
+TOLERANCE = 1e-3  # of the loss after an epoch: float32 drifts apart over hundreds of steps
+CLOCK = 1e-9  # seconds; the difference of two runs of a few microseconds (--quick) may come out negative
+OURS, PRODUCTS = "chainrule", "products"
+Setup = tuple[Callable[..., Session], tuple[Any, ...]]
+RIVALS: dict[str, list[Setup]] = {  # each the better of its forms
+    "jax": [(training.jax, ())],
+    "pytorch": [(training.pytorch, (1,)), (training.pytorch, (2,))],
+    "compiled": [(training.pytorch, (1, True)), (training.pytorch, (2, True))],
+    "sklearn": [(training.scikit_learn, (1,)), (training.scikit_learn, (2,))],
+}
+
+
+@dataclass(frozen=True)
+class Line:
+    """What was measured of a cell: microseconds a step, by competitor."""
+
+    cell: Cell
+    steps: Mapping[str, float]
+
+    @property
+    def rivals(self) -> list[str]:
+        return [each for each in self.steps if each not in (OURS, PRODUCTS)]
+
+    def ratio(self, rival: str) -> float:
+        """Above 1 where chainrule is the faster."""
+        return self.steps[rival] / self.steps[OURS]
+
+    @property
+    def worst(self) -> float:
+        """The ratio of the fastest rival."""
+        return min(map(self.ratio, self.rivals), default=math.nan)
+
+    def __str__(self) -> str:
+        cells = [f"{self.cell!s:36} {self.steps[OURS]:9.1f}"]
+        cells += [f"{self.steps[each]:9.1f} {self.ratio(each):6.2f}x" for each in self.rivals]
+        cells += [f"{self.steps[PRODUCTS]:9.1f} {1 / self.ratio(PRODUCTS):6.2f}x"] if PRODUCTS in self.steps else []
+        return " ".join(cells)
+
+
+def competitors(rivals: Sequence[str], cell: Cell, engine: str | None) -> dict[str, Setup]:
+    """All that are measured of a cell; a rival has one for each of its forms."""
+    forms = {f"{rival} {i}": form for rival in rivals for i, form in enumerate(RIVALS[rival])}
+    alone: dict[str, Setup] = {PRODUCTS: (training.products, (2,))} if cell.sizes in LARGE else {}
+    return {OURS: (training.chainrule, (engine,)), **forms, **alone}
+
+
+def measure(cell: Cell, workers: dict[str, Worker], setups: Mapping[str, Setup], rounds: int) -> Line:
+    """One line of the table. What does not work is said, with the reason, and left out."""
+    running = {}
+    for name, (setup, options) in setups.items():
+        worker = workers.setdefault(name, Worker())
+        try:
+            running[name] = worker.open(setup, cell, *options)
+        except WorkerError as error:
+            if name == OURS:
+                raise
+            print(f"   {name} left out: {error}")
+    referee(cell, {name: worker.value("once") for name, worker in running.items()})
+    short, long = (fastest(running, "run", epochs, rounds=rounds) for epochs in LENGTHS)
+    epochs = LENGTHS[1] - LENGTHS[0]
+    epoch = {name: max(long[name] - short[name], CLOCK) / epochs for name in running}
+    steps: dict[str, float] = {}
+    for name, seconds in epoch.items():
+        kind = name.split(" ")[0]
+        steps[kind] = min(steps.get(kind, math.inf), 1e6 * seconds / cell.steps)
+    return Line(cell, steps)
+
+
+def referee(cell: Cell, weights: Mapping[str, Any]) -> None:
+    """Do all reach the same loss after one epoch from the same weights?"""
+    losses = {name: cell.loss(each) for name, each in weights.items() if each is not None}
+    low, high = min(losses.values()), max(losses.values())
+    if not high - low <= TOLERANCE * high:
+        raise SystemExit(f"not the same training, {cell}: losses {losses} after one epoch")
+
+
+def summary(lines: Sequence[Line]) -> None:
+    """Means, the cells that are lost, and the products."""
+    for rival in dict.fromkeys(each for line in lines for each in line.rivals):
+        ratios = [line.ratio(rival) for line in lines if rival in line.steps]
+        print(f"{rival:10} geometric mean {geometric_mean(ratios):6.2f}x, least {min(ratios):6.2f}x", end="")
+        small = [line.ratio(rival) for line in lines if line.cell.sizes == NETWORKS[0][0] and rival in line.steps]
+        print(f", {lines[0].cell.network} {geometric_mean(small):6.2f}x, least {min(small):6.2f}x" if small else "")
+    for bound in (0.95, 1.0):
+        below = [str(line.cell) for line in lines if line.worst < bound]
+        print(f"cells below {bound} of the fastest rival: {len(below)} of {len(lines)}", *below, sep="\n   ")
+    for update in training.RATE:
+        alone = [1 / line.ratio(PRODUCTS) for line in lines if PRODUCTS in line.steps and line.cell.update == update]
+        if alone:
+            print(f"time over that of the products alone, {update}: {min(alone):.2f} to {max(alone):.2f}")
+
+
+def main() -> int:
+    options = arguments(__doc__, only=".", rivals=",".join(RIVALS), rounds=5, engine="")
+    rivals = [name for name in options.rivals.split(",") if name]
+    if unknown := set(rivals) - set(RIVALS):
+        raise SystemExit(f"unknown rivals {', '.join(sorted(unknown))}: there are {', '.join(RIVALS)}")
+    print_machine("jax", "torch", "scikit-learn")
+    cells = [cell for cell in CELLS if re.search(options.only, str(cell))]
+    if options.quick:
+        cells = [replace(cell, rows=4 * cell.batch) for cell in cells if cell.sizes in (NETWORKS[0][0], LARGE[0])][::5]
+        rivals = [name for name in rivals if name in QUICK]
+    kinds = "".join(f" {name:>9} {'ratio':>7}" for name in (*rivals, PRODUCTS))
+    print(f"{'microseconds a step':36} {OURS:>9}{kinds}")
+    workers: dict[str, Worker] = {}
+    lines = []
+    for cell in cells:
+        setups = competitors(rivals, cell, options.engine or None)
+        lines.append(measure(cell, workers, setups, 1 if options.quick else options.rounds))
+        print(lines[-1], flush=True)
+    print()
+    summary(lines)
+    for worker in workers.values():
+        worker.close()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,86 @@
+"""Competitors in processes of their own, so that the thread pools and the memory of one never meet another's."""
+
+from __future__ import annotations
+
+import multiprocessing
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from multiprocessing.connection import Connection
+from typing import Any, Self
+
+Session = Mapping[str, Callable[..., Any]]  # what a competitor can be asked to do, by name
+
+
+class WorkerError(Exception):
+    """What went wrong in a worker: the last line of its traceback."""
+
+
+class Worker:
+    """A process that sets up one session after another and does what it is asked, one thing at a time."""
+
+    def __init__(self) -> None:
+        context = multiprocessing.get_context("spawn")
+        self._connection, end = context.Pipe()
+        self._process = context.Process(target=_serve, args=(end,), daemon=True)
+        self._process.start()
+        end.close()
+
+    def open(self, setup: Callable[..., Session], *arguments: Any) -> Self:
+        """Begin a session, in place of the one before."""
+        self._ask(("open", setup, arguments))
+        return self
+
+    def value(self, name: str, *arguments: Any) -> Any:
+        """What it gives."""
+        return self._ask(("do", name, arguments))[1]
+
+    def seconds(self, name: str, *arguments: Any) -> float:
+        """How long it takes, measured in the worker."""
+        return float(self._ask(("time", name, arguments))[0])
+
+    def close(self) -> None:
+        self._connection.close()
+        self._process.join(timeout=10)
+        if self._process.is_alive():
+            self._process.terminate()
+
+    def _ask(self, message: tuple[str, Any, tuple[Any, ...]]) -> Any:
+        self._connection.send(message)
+        try:
+            good, answer = self._connection.recv()
+        except EOFError:
+            raise WorkerError("the process ended") from None
+        if not good:
+            raise WorkerError(answer)
+        return answer
+
+
+def _serve(connection: Connection) -> None:
+    """The other side: sessions and answers until the connection closes."""
+    session: Session = {}
+    while True:
+        try:
+            kind, what, arguments = connection.recv()
+        except (EOFError, KeyboardInterrupt):
+            return
+        try:
+            if kind == "open":
+                session = {}  # frees the one before first
+                session, answer = what(*arguments), None
+            else:
+                start = time.perf_counter()
+                value = session[what](*arguments)
+                answer = time.perf_counter() - start, value if kind == "do" else None
+            connection.send((True, answer))
+        except Exception:
+            connection.send((False, traceback.format_exc().strip().splitlines()[-1]))
+
+
+def fastest(workers: Mapping[str, Worker], name: str, *arguments: Any, rounds: int) -> dict[str, float]:
+    """The least seconds of each, asked in turn round by round, so that noise meets all alike."""
+    least = dict.fromkeys(workers, float("inf"))
+    for _ in range(rounds):
+        for each, worker in workers.items():
+            least[each] = min(least[each], worker.seconds(name, *arguments))
+    return least
