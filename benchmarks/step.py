@@ -24,7 +24,7 @@ from typing import Any
 from benchmarks import training
 from benchmarks.common import arguments, geometric_mean, print_machine
 from benchmarks.training import Cell
-from benchmarks.workers import Session, Worker, WorkerError, fastest
+from benchmarks.workers import Session, Worker, WorkerError, fastest, is_noisy, slope
 
 NETWORKS = (  # layer sizes, batch, rows
     ((20, 32, 32, 2), 32, 8192),
@@ -38,13 +38,12 @@ LARGE = [sizes for sizes, _, _ in NETWORKS[-2:]]  # whose time is mostly that of
 QUICK = ("jax", "pytorch", "sklearn")  # those that need no compiler of C++
 LENGTHS = (2, 6)  # epochs
 TOLERANCE = 1e-3  # of the loss after an epoch: float32 drifts apart over hundreds of steps
-CLOCK = 1e-9  # seconds; the difference of two runs of a few microseconds (--quick) may come out negative
 OURS, PRODUCTS = "chainrule", "products"
 Setup = tuple[Callable[..., Session], tuple[Any, ...]]
 RIVALS: dict[str, list[Setup]] = {  # each the better of its forms
     "jax": [(training.jax, ())],
     "pytorch": [(training.pytorch, (1,)), (training.pytorch, (2,))],
-    "compiled": [(training.pytorch, (1, True)), (training.pytorch, (2, True))],
+    "compiled": [(training.pytorch_compiled, (1,)), (training.pytorch_compiled, (2,))],
     "sklearn": [(training.scikit_learn, (1,)), (training.scikit_learn, (2,))],
 }
 
@@ -69,10 +68,12 @@ class Line:
         """The ratio of the fastest rival."""
         return min(map(self.ratio, self.rivals), default=math.nan)
 
-    def __str__(self) -> str:
+    def row(self, kinds: Sequence[str]) -> str:
+        """The line of the table; a rival that did not work is a dash."""
         cells = [f"{self.cell!s:36} {self.steps[OURS]:9.1f}"]
-        cells += [f"{self.steps[each]:9.1f} {self.ratio(each):6.2f}x" for each in self.rivals]
-        cells += [f"{self.steps[PRODUCTS]:9.1f} {1 / self.ratio(PRODUCTS):6.2f}x"] if PRODUCTS in self.steps else []
+        for kind in kinds:
+            known = kind in self.steps
+            cells.append(f"{self.steps[kind]:9.1f} {self.ratio(kind):6.2f}x" if known else f"{'-':>9} {'-':>7}")
         return " ".join(cells)
 
 
@@ -95,13 +96,14 @@ def measure(cell: Cell, workers: dict[str, Worker], setups: Mapping[str, Setup],
                 raise
             print(f"   {name} left out: {error}")
     referee(cell, {name: worker.value("once") for name, worker in running.items()})
-    short, long = (fastest(running, "run", epochs, rounds=rounds) for epochs in LENGTHS)
-    epochs = LENGTHS[1] - LENGTHS[0]
-    epoch = {name: max(long[name] - short[name], CLOCK) / epochs for name in running}
+    least = fastest(running, [("run", epochs) for epochs in LENGTHS], rounds)
     steps: dict[str, float] = {}
-    for name, seconds in epoch.items():
+    for name, seconds in least.items():
         kind = name.split(" ")[0]
-        steps[kind] = min(steps.get(kind, math.inf), 1e6 * seconds / cell.steps)
+        steps[kind] = min(steps.get(kind, math.inf), 1e6 * slope(seconds) / cell.steps)
+    noisy = [name for name, seconds in least.items() if is_noisy(seconds)]
+    if noisy:
+        print(f"   noise is in: {', '.join(noisy)}")
     return Line(cell, steps)
 
 
@@ -139,14 +141,14 @@ def main() -> int:
     if options.quick:
         cells = [replace(cell, rows=4 * cell.batch) for cell in cells if cell.sizes in (NETWORKS[0][0], LARGE[0])][::5]
         rivals = [name for name in rivals if name in QUICK]
-    kinds = "".join(f" {name:>9} {'ratio':>7}" for name in (*rivals, PRODUCTS))
-    print(f"{'microseconds a step':36} {OURS:>9}{kinds}")
+    kinds = [*rivals, PRODUCTS]
+    print(f"{'microseconds a step':36} {OURS:>9}", *(f"{kind:>9} {'ratio':>7}" for kind in kinds))
     workers: dict[str, Worker] = {}
     lines = []
     for cell in cells:
         setups = competitors(rivals, cell, options.engine or None)
         lines.append(measure(cell, workers, setups, 1 if options.quick else options.rounds))
-        print(lines[-1], flush=True)
+        print(lines[-1].row(kinds), flush=True)
     print()
     summary(lines)
     for worker in workers.values():

@@ -5,11 +5,13 @@ from __future__ import annotations
 import multiprocessing
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from multiprocessing.connection import Connection
 from typing import Any, Self
 
 Session = Mapping[str, Callable[..., Any]]  # what a competitor can be asked to do, by name
+Task = tuple[Any, ...]  # such a name, and arguments
+Least = Mapping[Task, float]
 
 
 class WorkerError(Exception):
@@ -77,10 +79,31 @@ def _serve(connection: Connection) -> None:
             connection.send((False, traceback.format_exc().strip().splitlines()[-1]))
 
 
-def fastest(workers: Mapping[str, Worker], name: str, *arguments: Any, rounds: int) -> dict[str, float]:
-    """The least seconds of each, asked in turn round by round, so that noise meets all alike."""
-    least = dict.fromkeys(workers, float("inf"))
-    for _ in range(rounds):
+def fastest(workers: Mapping[str, Worker], tasks: Sequence[Task], rounds: int) -> dict[str, Least]:
+    """The least seconds of every task by worker; all in turn, round by round, so that noise meets all alike.
+
+    Three times the rounds where two lengths of a task are compared and noise is plainly in the difference.
+    """
+    least = {each: dict.fromkeys(tasks, float("inf")) for each in workers}
+    for done in range(3 * rounds):
+        if done >= rounds and (len(tasks) < 2 or not any(map(is_noisy, least.values()))):
+            break
         for each, worker in workers.items():
-            least[each] = min(least[each], worker.seconds(name, *arguments))
+            for task in tasks:
+                least[each][task] = min(least[each][task], worker.seconds(*task))
     return least
+
+
+def slope(least: Least) -> float:
+    """Seconds by which a task of one argument grows with it, from its least seconds for two: what comes once falls out.
+
+    Noise may make it negative where the tasks are very short; it is then a nanosecond.
+    """
+    (short, low), (long, high) = sorted((task[1], seconds) for task, seconds in least.items())
+    return max(high - low, 1e-9) / (long - short)
+
+
+def is_noisy(least: Least) -> bool:
+    """Is the slope one that cannot be, or hardly: more than the longer task has, or next to nothing?"""
+    (long, high) = max((task[1], seconds) for task, seconds in least.items())
+    return not 0.3 <= slope(least) / (high / long) <= 1.03
