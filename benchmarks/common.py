@@ -63,6 +63,15 @@ def interleaved(runs: Mapping[str, Callable[[], object]], repeats: int) -> dict[
     return {name: statistics.median(times) for name, times in seconds.items()}
 
 
+def engines() -> dict[str, dict[str, str]]:
+    """The ways of chainrule's estimators to train and predict, as parameters by name; one where there is no choice."""
+    import chainrule as cr
+
+    if "engine" not in cr.MLPClassifier().get_params():
+        return {"chainrule": {}}
+    return {"chainrule": {"engine": "auto"}, "as NumPy": {"engine": "numpy"}}
+
+
 def geometric_mean(ratios: Iterable[float]) -> float:
     """For ratios: as far above 1 as its inverse is below."""
     return statistics.geometric_mean(ratios)

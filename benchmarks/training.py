@@ -11,6 +11,7 @@ from __future__ import annotations
 import warnings
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -53,13 +54,9 @@ class Cell:
     def weights(self) -> list[tuple[Array, Array]]:
         """Initial W and b of each layer."""
         rng = np.random.default_rng(1)
-        pairs = zip(self.sizes, self.sizes[1:], strict=False)
         return [
-            (
-                (rng.standard_normal((i, o)) * np.sqrt(2 / (i + o))).astype(np.float32),
-                np.zeros(o, np.float32),
-            )
-            for i, o in pairs
+            ((rng.standard_normal((i, o)) * np.sqrt(2 / (i + o))).astype(np.float32), np.zeros(o, np.float32))
+            for i, o in pairwise(self.sizes)
         ]
 
     def loss(self, weights: list[tuple[Array, Array]]) -> float:
@@ -83,7 +80,7 @@ def chainrule(cell: Cell, engine: str | None = None) -> Session:
     make = partial(
         cr.MLPClassifier,
         network=cr.Network(f"{cell.sizes[0]}{inner} -> {cell.sizes[-1]} softmax", loss="cross_entropy"),
-        solver="momentum" if cell.update == "momentum" else cell.update,
+        solver=cell.update,
         momentum=MU if cell.update == "momentum" else 0.0,
         learning_rate_init=RATE[cell.update],
         batch_size=cell.batch,
@@ -102,8 +99,11 @@ def chainrule(cell: Cell, engine: str | None = None) -> Session:
         model.fit(X, y)
         return list(zip(model.coefs_, model.intercepts_, strict=True))
 
-    make(max_iter=1).fit(X, y)
-    return {"run": lambda epochs: make(max_iter=epochs).fit(X, y).loss_, "once": once}
+    def run(epochs: int, **parameters: Any) -> None:
+        make(max_iter=epochs, **parameters).fit(X, y)
+
+    run(1)
+    return {"run": run, "once": once}
 
 
 def scikit_learn(cell: Cell, threads: int) -> Session:
@@ -139,8 +139,11 @@ def scikit_learn(cell: Cell, threads: int) -> Session:
         model.fit(X, y)  # with the memory of the update new
         return list(zip(model.coefs_, model.intercepts_, strict=True))
 
-    make(max_iter=1).fit(X, y)
-    return {"run": lambda epochs: make(max_iter=epochs).fit(X, y).loss_, "once": once}
+    def run(epochs: int) -> None:
+        make(max_iter=epochs).fit(X, y)
+
+    run(1)
+    return {"run": run, "once": once}
 
 
 def jax(cell: Cell) -> Session:
