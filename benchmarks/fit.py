@@ -85,6 +85,7 @@ def first_fit(cache: str) -> float:
 
 def main() -> int:
     options = arguments(__doc__, rounds=7)
+    rounds = 1 if options.quick else options.rounds
     print_machine("scikit-learn", "numba")
     ways = engines()
     print(f"{'seconds a fit':36}", *(f"{way:>10}" for way in ways), f"{'sklearn':>9}", *(f"{'ratio':>7}" for _ in ways))
@@ -96,7 +97,7 @@ def main() -> int:
             ours = way in ways
             threads = None if ours else int(way[-1])
             worker.open(fitting, name, options.quick, not ours, threads, same | ways.get(way, {}))
-        least = {way: times["fit",] for way, times in fastest(workers, [("fit",)], options.rounds).items()}
+        least = {way: times["fit",] for way, times in fastest(workers, [("fit",)], rounds).items()}
         rival = min(least["sklearn 1"], least["sklearn 2"])
         for way in ways:
             ratios[way].append(rival / least[way])

@@ -143,12 +143,13 @@ def by_parameters(*, quick: bool, rounds: int) -> None:
 
 def main() -> int:
     options = arguments(__doc__, rounds=3)
+    rounds = 1 if options.quick else options.rounds
     print_machine("scikit-learn")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         memory(folder, quick=options.quick)
-        by_rows(folder, quick=options.quick, rounds=options.rounds)
-    by_parameters(quick=options.quick, rounds=options.rounds)
+        by_rows(folder, quick=options.quick, rounds=rounds)
+    by_parameters(quick=options.quick, rounds=rounds)
     return 0
 
 

@@ -9,6 +9,7 @@ a process of its own; they run in turn, least microseconds a call.
 
 from __future__ import annotations
 
+import math
 import sys
 import warnings
 from itertools import pairwise
@@ -17,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.common import arguments, engines, print_machine
-from benchmarks.workers import Session, Worker, fastest
+from benchmarks.workers import Session, Worker, fastest, opened
 
 NETWORKS = ((20, 32, 32, 2), (784, 512, 256, 10))
 ROWS = ((1, 2000), (200, 500), (1_000_000, 1))  # and calls in a row
@@ -79,16 +80,15 @@ def pytorch(sizes: tuple[int, ...], n: int, threads: int, chunk: int | None) -> 
 
 def main() -> int:
     options = arguments(__doc__, rounds=7)
+    rounds = 1 if options.quick else options.rounds
     print_machine("scikit-learn", "torch")
     ways = engines()
-    rivals = {
-        **{f"sklearn {i}": (fitted, (True, i, {})) for i in (1, 2)},
-        **{f"pytorch {i}": (pytorch, (i, None)) for i in (1, 2)},
-        **{f"pytorch {i} chunks": (pytorch, (i, CHUNK)) for i in (1, 2)},
-    }
-    forms = {**{way: (fitted, (False, None, given)) for way, given in ways.items()}, **rivals}
-    workers = {name: Worker() for name in forms}
-    kinds = dict.fromkeys(name.split(" ")[0] for name in rivals)
+    forms: dict[str, tuple[Any, ...]] = {way: (fitted, False, None, given) for way, given in ways.items()}
+    forms |= {f"sklearn {i}": (fitted, True, i, {}) for i in (1, 2)}
+    forms |= {f"pytorch {i}": (pytorch, i, None) for i in (1, 2)}
+    forms |= {f"pytorch {i} chunks": (pytorch, i, CHUNK) for i in (1, 2)}
+    workers: dict[str, Worker] = {}
+    kinds = dict.fromkeys(name.split(" ")[0] for name in forms if name not in ways)
     title = "microseconds a call"
     print(f"{title:38}", *(f"{way:>12}" for way in ways), *(f"{kind:>12} {'ratio':>8}" for kind in kinds))
     for sizes in NETWORKS:
@@ -96,14 +96,11 @@ def main() -> int:
             if n * sizes[0] > MOST:
                 continue
             n, count = (min(n, 10_000), 1) if options.quick else (n, count)
-            running = {
-                name: worker.open(forms[name][0], sizes, n, *forms[name][1])
-                for name, worker in workers.items()
-                if n > CHUNK or not name.endswith("chunks")
-            }
-            least = fastest(running, [("run", count)], options.rounds)
+            setups = {name: (setup, sizes, n, *rest) for name, (setup, *rest) in forms.items()}
+            whole = {name: setup for name, setup in setups.items() if n > CHUNK or not name.endswith("chunks")}
+            least = fastest(opened(workers, whole, ways), [("run", count)], rounds)
             call = {name: 1e6 * times["run", count] / count for name, times in least.items()}
-            best = {kind: min(time for name, time in call.items() if name.startswith(kind)) for kind in kinds}
+            best = {k: min((t for name, t in call.items() if name.startswith(k)), default=math.nan) for k in kinds}
             ours = call[next(iter(ways))]
             print(
                 f"{'-'.join(map(str, sizes))}, rows {n:<18,d}"[:38].ljust(38),

@@ -54,6 +54,8 @@ def parts(cell: Cell, workers: dict[str, Worker], rounds: int) -> tuple[float, d
 def main() -> int:
     options = arguments(__doc__, rounds=7)
     print_machine()
+    if options.quick:
+        print("four minibatches: no figure below means anything\n")
     print(f"{'microseconds a step':36} {'whole':>9}", *(f"{part:>16}" for part in PARTS))
     workers = {name: Worker() for name in ("whole", "products", "update", "activation", "gather")}
     for cell in CELLS[:2] if options.quick else CELLS:

@@ -16,7 +16,7 @@ from __future__ import annotations
 import math
 import re
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
@@ -24,7 +24,7 @@ from typing import Any
 from benchmarks import training
 from benchmarks.common import arguments, geometric_mean, print_machine
 from benchmarks.training import Cell
-from benchmarks.workers import Session, Worker, WorkerError, fastest, is_noisy, slope
+from benchmarks.workers import Setup, Worker, fastest, is_noisy, opened, slope
 
 NETWORKS = (  # layer sizes, batch, rows
     ((20, 32, 32, 2), 32, 8192),
@@ -40,12 +40,11 @@ QUICK = ("jax", "pytorch", "sklearn")  # those that need no compiler of C++
 LENGTHS = (2, 6)  # epochs
 TOLERANCE = 1e-3  # of the loss after an epoch: float32 drifts apart over hundreds of steps
 OURS, PRODUCTS = "chainrule", "products"
-Setup = tuple[Callable[..., Session], tuple[Any, ...]]
-RIVALS: dict[str, list[Setup]] = {  # each the better of its forms
-    "jax": [(training.jax, ())],
-    "pytorch": [(training.pytorch, (1,)), (training.pytorch, (2,))],
-    "compiled": [(training.pytorch_compiled, (1,)), (training.pytorch_compiled, (2,))],
-    "sklearn": [(training.scikit_learn, (1,)), (training.scikit_learn, (2,))],
+RIVALS: dict[str, list[Setup]] = {  # each the better of its forms, which differ in threads
+    "jax": [(training.jax,)],
+    "pytorch": [(training.pytorch, 1), (training.pytorch, 2)],
+    "compiled": [(training.pytorch_compiled, 1), (training.pytorch_compiled, 2)],
+    "sklearn": [(training.scikit_learn, 1), (training.scikit_learn, 2)],
 }
 
 
@@ -80,22 +79,16 @@ class Line:
 
 def competitors(rivals: Sequence[str], cell: Cell, engine: str | None) -> dict[str, Setup]:
     """All that are measured of a cell; a rival has one for each of its forms."""
-    forms = {f"{rival} {i}": form for rival in rivals for i, form in enumerate(RIVALS[rival], 1)}
-    alone: dict[str, Setup] = {PRODUCTS: (training.products, (2,))} if cell.sizes in LARGE else {}
-    return {OURS: (training.chainrule, (engine,)), **forms, **alone}
+    forms: dict[str, Setup] = {OURS: (training.chainrule, engine)}
+    forms |= {f"{rival} {i}": form for rival in rivals for i, form in enumerate(RIVALS[rival], 1)}
+    if cell.sizes in LARGE:
+        forms[PRODUCTS] = (training.products, 2)
+    return {name: (setup, cell, *options) for name, (setup, *options) in forms.items()}
 
 
 def measure(cell: Cell, workers: dict[str, Worker], setups: Mapping[str, Setup], rounds: int) -> Line:
-    """One line of the table. What does not work is said, with the reason, and left out."""
-    running = {}
-    for name, (setup, options) in setups.items():
-        worker = workers.setdefault(name, Worker())
-        try:
-            running[name] = worker.open(setup, cell, *options)
-        except WorkerError as error:
-            if name == OURS:
-                raise
-            print(f"   {name} left out: {error}")
+    """One line of the table."""
+    running = opened(workers, setups, [OURS])
     referee(cell, {name: worker.value("once") for name, worker in running.items()})
     least = fastest(running, [("run", epochs) for epochs in LENGTHS], rounds)
     steps: dict[str, float] = {}

@@ -5,11 +5,12 @@ from __future__ import annotations
 import multiprocessing
 import time
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from multiprocessing.connection import Connection
 from typing import Any, Self
 
 Session = Mapping[str, Callable[..., Any]]  # what a competitor can be asked to do, by name
+Setup = tuple[Any, ...]  # a function that gives a session, and its arguments
 Task = tuple[Any, ...]  # such a name, and arguments
 Least = Mapping[Task, float]
 
@@ -77,6 +78,20 @@ def _serve(connection: Connection) -> None:
             connection.send((True, answer))
         except Exception:
             connection.send((False, traceback.format_exc().strip().splitlines()[-1]))
+
+
+def opened(workers: dict[str, Worker], setups: Mapping[str, Setup], needed: Collection[str]) -> dict[str, Worker]:
+    """The workers by name, each at its session; what does not work is left out with its reason, unless it is needed."""
+    running = {}
+    for name, (setup, *arguments) in setups.items():
+        worker = workers[name] = workers.get(name) or Worker()
+        try:
+            running[name] = worker.open(setup, *arguments)
+        except WorkerError as error:
+            if name in needed:
+                raise
+            print(f"   {name} left out: {error}")
+    return running
 
 
 def fastest(workers: Mapping[str, Worker], tasks: Sequence[Task], rounds: int) -> dict[str, Least]:
