@@ -54,6 +54,7 @@ class Line:
 
     cell: Cell
     steps: Mapping[str, float]
+    apart: float  # the losses after one epoch from the same weights, largest over least, less 1
 
     @property
     def rivals(self) -> list[str]:
@@ -89,7 +90,7 @@ def competitors(rivals: Sequence[str], cell: Cell, engine: str | None) -> dict[s
 def measure(cell: Cell, workers: dict[str, Worker], setups: Mapping[str, Setup], rounds: int) -> Line:
     """One line of the table."""
     running = opened(workers, setups, [OURS])
-    referee(cell, {name: worker.value("once") for name, worker in running.items()})
+    apart = referee(cell, {name: worker.value("once") for name, worker in running.items()})
     least = fastest(running, [("run", epochs) for epochs in LENGTHS], rounds)
     steps: dict[str, float] = {}
     for name in sorted(least, key=lambda name: (is_noisy(least[name]), slope(least[name]))):  # the better form first
@@ -97,19 +98,20 @@ def measure(cell: Cell, workers: dict[str, Worker], setups: Mapping[str, Setup],
     noisy = [name for name, seconds in least.items() if is_noisy(seconds)]
     if noisy:
         print(f"   noise is in: {', '.join(noisy)}")
-    return Line(cell, {kind: steps[kind] for kind in (OURS, *RIVALS, PRODUCTS) if kind in steps})
+    return Line(cell, {kind: steps[kind] for kind in (OURS, *RIVALS, PRODUCTS) if kind in steps}, apart)
 
 
-def referee(cell: Cell, weights: Mapping[str, Any]) -> None:
-    """Do all reach the same loss after one epoch from the same weights?"""
+def referee(cell: Cell, weights: Mapping[str, Any]) -> float:
+    """How far apart the losses are after one epoch from the same weights, which must be a little at most."""
     losses = {name: cell.loss(each) for name, each in weights.items() if each is not None}
-    low, high = min(losses.values()), max(losses.values())
-    if not high - low <= TOLERANCE * high:
+    apart = max(losses.values()) / min(losses.values()) - 1
+    if not apart <= TOLERANCE:
         raise SystemExit(f"not the same training, {cell}: losses {losses} after one epoch")
+    return apart
 
 
 def summary(lines: Sequence[Line]) -> None:
-    """Means, the cells that are lost, and the products."""
+    """Means, the cells that are lost, the products, and whether all trained alike."""
     for rival in dict.fromkeys(each for line in lines for each in line.rivals):
         ratios = [line.ratio(rival) for line in lines if rival in line.steps]
         print(f"{rival:10} geometric mean {geometric_mean(ratios):6.2f}x, least {min(ratios):6.2f}x", end="")
@@ -124,6 +126,7 @@ def summary(lines: Sequence[Line]) -> None:
         alone = [1 / line.ratio(PRODUCTS) for line in lines if PRODUCTS in line.steps and line.cell.update == update]
         if alone:
             print(f"time over that of the products alone, {update}: {min(alone):.2f} to {max(alone):.2f}")
+    print(f"losses after one epoch from the same weights are at most {max(line.apart for line in lines):.1g} apart")
 
 
 def main() -> int:
@@ -133,6 +136,8 @@ def main() -> int:
         raise SystemExit(f"unknown rivals {', '.join(sorted(unknown))}: there are {', '.join(RIVALS)}")
     print_machine("jax", "torch", "scikit-learn")
     cells = [cell for cell in CELLS if re.search(options.only, str(cell))]
+    if not cells:
+        raise SystemExit(f"no line matches {options.only!r}; one is {str(CELLS[0])!r}")
     if options.quick:
         cells = [replace(cell, rows=4 * cell.batch) for cell in cells if cell.sizes in (SMALLEST, LARGE[0])][::5]
         rivals = [name for name in rivals if name in QUICK]
