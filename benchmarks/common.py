@@ -7,21 +7,21 @@ import os
 import platform
 import statistics
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 DATA = Path(__file__).resolve().parent.parent.parent / "shared" / "data"
 
 
-def arguments(description: str | None, *, data: bool = False, **numbers: int) -> argparse.Namespace:
-    """The options every script has: --quick for tiny sizes, --data where files are needed; and numbers of its own."""
+def arguments(description: str | None, *, data: bool = False, **own: int | str) -> argparse.Namespace:
+    """The options every script has: --quick for tiny sizes, --data where files are needed; and some of its own."""
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="tiny sizes, to see that the script runs")
     if data:
         parser.add_argument("--data", type=Path, default=DATA, help="the folder with mnist/ and tabular/")
-    for name, default in numbers.items():
-        parser.add_argument(f"--{name}", type=int, default=default)
+    for name, default in own.items():
+        parser.add_argument(f"--{name}", type=type(default), default=default)
     return parser.parse_args()
 
 
@@ -61,6 +61,20 @@ def interleaved(runs: Mapping[str, Callable[[], object]], repeats: int) -> dict[
             run()
             seconds[name].append(time.perf_counter() - start)
     return {name: statistics.median(times) for name, times in seconds.items()}
+
+
+def engines() -> dict[str, dict[str, str]]:
+    """The ways of chainrule's estimators to train and predict, as parameters by name; one where there is no choice."""
+    import chainrule as cr
+
+    if "engine" not in cr.MLPClassifier().get_params():
+        return {"chainrule": {}}
+    return {"chainrule": {"engine": "auto"}, "as NumPy": {"engine": "numpy"}}
+
+
+def geometric_mean(ratios: Iterable[float]) -> float:
+    """For ratios: as far above 1 as its inverse is below."""
+    return statistics.geometric_mean(ratios)
 
 
 def found(path: Path) -> Path:

@@ -1,65 +1,123 @@
-"""Whole fits of the NumPy program against scikit-learn's MLP: the same architecture, epochs and minibatches.
+"""Whole fits against scikit-learn's MLP: the same architecture, epochs and minibatches; and the first fit there is.
 
-    python -m benchmarks.fit [--quick]
+    python -m benchmarks.fit [--quick] [--rounds 7]
 
-Interleaved runs of one process, medians, ratios. No stopping rule, float64, Adam; one BLAS thread for both, and the
-better of one and two threads for scikit-learn.
+Everything a user waits for: checks of the data, derivation, initial weights, training, the loss curve. No stopping
+rule, float64 as `load_digits` gives it, Adam. Each has a process of its own, warm, and they run in turn; least seconds.
+For scikit-learn the better of one and two BLAS threads. Where the estimators have a choice, the NumPy program is timed
+beside the engine.
+
+The first fit: a new process with no compiled code on disk, and one that finds it there; from the import to the end.
 """
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
+import tempfile
 import warnings
-from collections.abc import Callable
+from typing import Any
 
 import numpy as np
-from sklearn.datasets import load_breast_cancer, load_digits, make_classification
-from sklearn.neural_network import MLPClassifier
-from sklearn.preprocessing import StandardScaler
-from threadpoolctl import threadpool_limits
 
-import chainrule as cr
-from benchmarks.common import arguments, interleaved, print_machine
+from benchmarks.common import arguments, engines, geometric_mean, print_machine
+from benchmarks.workers import Session, Worker, fastest
 
-PROBLEMS = {
-    "digits, 64-100-10, batch 200": (lambda: load_digits(return_X_y=True), (100,), 200, 30),
-    "digits, 64-100-10, batch 32": (lambda: load_digits(return_X_y=True), (100,), 32, 15),
-    "breast_cancer, 30-100-1, batch 200": (lambda: load_breast_cancer(return_X_y=True), (100,), 200, 50),
-    "20,000 x 20, 20-32-32-1, batch 200": (lambda: make_classification(20_000, 20, random_state=0), (32, 32), 200, 5),
-    "20,000 x 20, 20-100-1, batch 200": (lambda: make_classification(20_000, 20, random_state=0), (100,), 200, 5),
+PROBLEMS = {  # data, hidden layers, batch, epochs
+    "digits, 64-100-10, batch 200": ("digits", (100,), 200, 30),
+    "digits, 64-100-10, batch 32": ("digits", (100,), 32, 15),
+    "breast_cancer, 30-100-1, batch 200": ("breast_cancer", (100,), 200, 50),
+    "breast_cancer, 30-100-1, batch 32": ("breast_cancer", (100,), 32, 20),
+    "20,000 x 20, 20-32-32-1, batch 200": ("synthetic", (32, 32), 200, 5),
+    "20,000 x 20, 20-100-1, batch 200": ("synthetic", (100,), 200, 5),
 }
+FIRST = """
+import time
+start = time.perf_counter()
+import chainrule as cr
+from sklearn.datasets import load_digits
+X, y = load_digits(return_X_y=True)
+cr.MLPClassifier(max_iter=10, tol=0, random_state=0).fit(X, y)
+print(time.perf_counter() - start)
+"""
 
 
-def fitting(kind: type, X: np.ndarray, y: np.ndarray, threads: int, **parameters: object) -> Callable[[], object]:
-    """A whole fit."""
+def data(name: str, quick: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Standardized rows and labels."""
+    from sklearn import datasets
+    from sklearn.preprocessing import StandardScaler
 
-    def run() -> object:
-        with threadpool_limits(threads, "blas"):
-            return kind(random_state=0, tol=0.0, n_iter_no_change=10_000, **parameters).fit(X, y)
+    if name == "synthetic":
+        X, y = datasets.make_classification(20_000, 20, random_state=0)
+    else:
+        X, y = getattr(datasets, f"load_{name}")(return_X_y=True)
+    X = StandardScaler().fit_transform(X)
+    return (X[:400], y[:400]) if quick else (X, y)
 
-    return run
+
+def fitting(name: str, quick: bool, rival: bool, threads: int | None, parameters: dict[str, Any]) -> Session:
+    """A session that fits; one fit comes before it."""
+    from threadpoolctl import threadpool_limits
+
+    if rival:
+        from sklearn.neural_network import MLPClassifier as Kind
+    else:
+        from chainrule import MLPClassifier as Kind
+    warnings.simplefilter("ignore")
+    if threads:
+        threadpool_limits(threads, "blas")
+    X, y = data(name, quick)
+
+    def fit() -> None:
+        Kind(random_state=0, tol=0.0, n_iter_no_change=10**9, **parameters).fit(X, y)
+
+    fit()
+    return {"fit": fit}
+
+
+def first_fit(cache: str) -> float:
+    """Seconds of a new process that fits digits, from its first line on, with compiled code in that folder."""
+    command = [sys.executable, "-c", FIRST]
+    done = subprocess.run(command, env=os.environ | {"NUMBA_CACHE_DIR": cache}, capture_output=True, check=True)
+    return float(done.stdout.split()[-1])
 
 
 def main() -> int:
-    options = arguments(__doc__)
-    warnings.simplefilter("ignore")
-    print_machine("scikit-learn")
-    print(f"{'fit':38} {'chainrule':>10} {'scikit-learn':>13} {'ratio':>6}")
-    for name, (load, hidden, batch, epochs) in PROBLEMS.items():
-        X, y = load()
-        X = StandardScaler().fit_transform(X)
-        if options.quick:
-            X, y, epochs = X[:400], y[:400], 2
-        same = {"hidden_layer_sizes": hidden, "batch_size": batch, "max_iter": epochs}
-        runs = {
-            "ours": fitting(cr.MLPClassifier, X, y, 1, **same),
-            "one": fitting(MLPClassifier, X, y, 1, **same),
-            "two": fitting(MLPClassifier, X, y, 2, **same),
-        }
-        interleaved(runs, 1)  # imports, derivation and compilation of text, once
-        median = interleaved(runs, 1 if options.quick else 7)
-        rival = min(median["one"], median["two"])
-        print(f"{name:38} {median['ours']:8.3f} s {rival:11.3f} s {rival / median['ours']:5.2f}x")
+    options = arguments(__doc__, rounds=7)
+    rounds = 1 if options.quick else options.rounds
+    print_machine("scikit-learn", "numba")
+    ways = engines()
+    print(f"{'seconds a fit':36}", *(f"{way:>10}" for way in ways), f"{'sklearn':>9}", *(f"{'ratio':>7}" for _ in ways))
+    workers = {way: Worker() for way in [*ways, "sklearn 1", "sklearn 2"]}
+    ratios: dict[str, list[float]] = {way: [] for way in ways}
+    for title, (name, hidden, batch, epochs) in PROBLEMS.items():
+        same = {"hidden_layer_sizes": hidden, "batch_size": batch, "max_iter": 2 if options.quick else epochs}
+        for way, worker in workers.items():
+            ours = way in ways
+            threads = None if ours else int(way[-1])
+            worker.open(fitting, name, options.quick, not ours, threads, same | ways.get(way, {}))
+        least = {way: times["fit",] for way, times in fastest(workers, [("fit",)], rounds).items()}
+        rival = min(least["sklearn 1"], least["sklearn 2"])
+        for way in ways:
+            ratios[way].append(rival / least[way])
+        print(
+            f"{title:36}",
+            *(f"{least[way]:10.4f}" for way in ways),
+            f"{rival:9.4f}",
+            *(f"{ratios[way][-1]:6.2f}x" for way in ways),
+            flush=True,
+        )
+    print()
+    for way in ways:
+        print(f"{way:10} geometric mean {geometric_mean(ratios[way]):.2f}x, least {min(ratios[way]):.2f}x")
+    for worker in workers.values():
+        worker.close()
+    with tempfile.TemporaryDirectory() as cache:
+        print("\nthe first fit in a new process, import included")
+        cold = first_fit(cache)
+        warm = min(first_fit(cache) for _ in range(1 if options.quick else 3))
+    print(f"nothing compiled yet {cold:.2f} s, compiled before {warm:.2f} s: {cold - warm:.2f} s more, once")
     return 0
 
 
