@@ -31,6 +31,10 @@ The output is CSV with a header: the prediction, then, for classes, the
 probability of each. Columns of DATA are matched by name where it has names,
 else by position.""",
     "show": "Show what is in a model file, with its equations.",
+    "warmup": """Compile the engine's kernels ahead of the first training.
+
+They are compiled once for an installation and a data type, and kept in
+NUMBA_CACHE_DIR or in a folder of the user.""",
 }
 
 

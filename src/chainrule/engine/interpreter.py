@@ -59,7 +59,8 @@ def on_tile(
                 real(numbers[code[i, 15]]), real(numbers[code[i, 16]]),
             )  # fmt: skip
         elif kind == ROW_FUNCTION:
-            row_function(m, code[i, 8], out, a, k, rows)
+            known = code[i, 9] + code[i, 10] * r0 + code[i, 11] * mine
+            row_function(m, code[i, 8], out, a, known, k, rows)
         elif kind == COLUMN_SUMS:
             column_sums(m, base, out, a, k, n if code[i, 8] < 0 else code[i, 8])
         elif kind == ROW_SUMS:

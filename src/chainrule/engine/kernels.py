@@ -190,7 +190,7 @@ def operate(m, base, code, n, d, a, b, s, t):
         transcend(code, m[a : a + n], m[d : d + n], s)
 
 
-DO_COPY, DO_FILL, DO_ADD = map(np.int64, (COPY, FILL, ADD))  # of one type with what is read from a program
+DO_COPY, DO_FILL, DO_ADD, DO_EXP = map(np.int64, (COPY, FILL, ADD, EXP))  # of one type with what is read from a program
 
 
 @njit(**OPTIONS)
@@ -242,42 +242,65 @@ def work(m, base, numbers, micro, first, body, last, k, wide, rows, r0, mine, pa
 
 
 @njit(**OPTIONS)
-def row_function(m, kind, out, a, k, rows):
-    """A function along each row of k entries, finite at any score."""
+def row_function(m, kind, out, a, probabilities, k, rows):
+    """A function along each row of k entries, finite at any score.
+
+    Where the probabilities of the same scores are known, the logarithms need no more exponentials: the largest of a
+    row is exp(0) / s, of which log s follows to the last digit.
+    """
     real = m.dtype.type
-    for r in range(rows):
-        A = m[a + r * k : a + r * k + k]
-        top, where = A[0], 0
-        for j in range(1, k):
-            if A[j] > top or (A[j] != A[j] and top == top):
-                top, where = A[j], j
-        if kind == ROW_MAXIMUM:
-            m[out + r] = top
-        elif kind == FIRST_MAXIMUM:
+    if kind in (ROW_MAXIMUM, FIRST_MAXIMUM):
+        for r in range(rows):
+            where = largest(m[a + r * k : a + r * k + k])
+            if kind == ROW_MAXIMUM:
+                m[out + r] = m[a + r * k + where]
+            else:
+                m[out + r * k : out + r * k + k].fill(real(0))
+                m[out + r * k + where] = real(1)
+    elif kind == SOFTMAX:
+        for r in range(rows):
+            A = m[a + r * k : a + r * k + k]
+            D = m[out + r * k : out + r * k + k]
+            top = A[largest(A)]
             for j in range(k):
-                m[out + r * k + j] = real(0)
-            m[out + r * k + where] = real(1)
-        elif kind == SOFTMAX:
+                D[j] = A[j] - top
+        transcend(DO_EXP, m[out : out + rows * k], m[out : out + rows * k], real(0))
+        for r in range(rows):
             D = m[out + r * k : out + r * k + k]
             s = real(0)
-            for j in range(k):
-                D[j] = exp(A[j] - top)
             for j in range(k):
                 s += D[j]
             s = real(1) / s
             for j in range(k):
                 D[j] *= s
-        else:
-            s = real(0)
-            for j in range(k):
-                s += exp(A[j] - top)
-            s = log(s)
+    else:
+        for r in range(rows):
+            A = m[a + r * k : a + r * k + k]
+            where = largest(A)
+            top = A[where]
+            if probabilities >= 0:
+                s = -log(m[probabilities + r * k + where])
+            else:
+                s = real(0)
+                for j in range(k):
+                    s += exp(A[j] - top)
+                s = log(s)
             if kind == LOGSUMEXP:
                 m[out + r] = top + s
             else:
                 D = m[out + r * k : out + r * k + k]
                 for j in range(k):
                     D[j] = (A[j] - top) - s
+
+
+@njit(**OPTIONS)
+def largest(A):
+    """Where the first largest entry is, or the first NaN."""
+    where = 0
+    for j in range(1, len(A)):
+        if A[j] > A[where] or (A[j] != A[j] and A[where] == A[where]):
+            where = j
+    return where
 
 
 @njit(**OPTIONS)

@@ -11,7 +11,7 @@ from chainrule.engine.schedule import Schedule, schedule
 from chainrule.engine.words import ROWWISE, WORDS
 from chainrule.expr import Node, is_coefficient, matrix
 from chainrule.network import Network
-from chainrule.program.lower import Statement, lower
+from chainrule.program.lower import lower
 from chainrule.updates import UpdateRule
 
 ENGINE_WORDS = frozenset(WORDS) | frozenset(ROWWISE)
@@ -23,7 +23,7 @@ class Lowered:
     """A schedule, and what it was made from."""
 
     schedule: Schedule
-    statements: tuple[Statement, ...]
+    names: dict[str, Node]  # what each statement stands for
     parameters: tuple[Node, ...]
     states: tuple[tuple[Node, float], ...]  # with initial values
     target: Node | None  # Y
@@ -59,7 +59,7 @@ def lowered_step(network: Network, rule: UpdateRule, *, weighted: bool) -> Lower
     states = tuple((instead.get(s, s), value) for s, value in graph.states)
     commits = {old: found[f"{old.name}_next"] for old in (*graph.parameters, *(s for s, _ in states))}
     made = schedule({"loss": found["loss"]}, commits)
-    return Lowered(made, statements, graph.parameters, states, graph.data[1], found["loss"])
+    return Lowered(made, found, graph.parameters, states, graph.data[1], found["loss"])
 
 
 def _matrix(state: Node) -> Node:
@@ -73,8 +73,9 @@ def lowered_outputs(network: Network) -> Lowered:
     graph = network.graph(False, False)
     equations = [e for e in graph.derived.equations if e.phase == "forward"]
     statements = lower(equations, ENGINE_WORDS, whole=True)
-    outputs = resolve(statements, {})[graph.output]
-    return Lowered(schedule({graph.output: outputs}, {}), statements, graph.parameters, (), None, outputs)
+    found = resolve(statements, {})
+    outputs = found[graph.output]
+    return Lowered(schedule({graph.output: outputs}, {}), found, graph.parameters, (), None, outputs)
 
 
 @lru_cache(maxsize=128)

@@ -224,7 +224,9 @@ class Planner:
             self.code.append([ROW_SUMS, *self._tiled(out), *self._tiled(a), int(a.shape[1])])
         elif i.kind == "rowwise":
             a = out.args[0]
-            self.code.append([ROW_FUNCTION, *self._tiled(out), *self._tiled(a), int(a.shape[1]), ROWWISE[out.op.name]])
+            known = self._tiled(i.reads[1]) if len(i.reads) > 1 else [-1, 0, 0]
+            function = ROWWISE[out.op.name]
+            self.code.append([ROW_FUNCTION, *self._tiled(out), *self._tiled(a), int(a.shape[1]), function, *known])
         elif i.kind == "gather":
             if out is self.labels:
                 self.code.append([LABELS, *self._tiled(out), 0, 0, 0, columns])

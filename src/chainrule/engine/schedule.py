@@ -31,6 +31,7 @@ from chainrule.expr import (
     transpose_op,
 )
 from chainrule.functions import is_function
+from chainrule.primitives import log_softmax, softmax
 from chainrule.program.lower import column_sums_op, repeat_op, row_sums_op, total_op
 from chainrule.shapes import show
 
@@ -196,7 +197,7 @@ class Scheduler:
             stage = max([self.stage[new], *(i.stage for i in loop.body)])
             add_root(loop, Root(new, "commit", old), new.shape, stage)
         for loop in loops.values():
-            loop.body.sort(key=lambda i: (i.stage, i.kind == "map"))
+            loop.body.sort(key=lambda i: (i.stage, i.kind == "map", i.out.op is log_softmax.op))
             for i in loop.body:
                 i.reads = tuple(self._reads(i))
         for n in self.outputs.values():
@@ -262,6 +263,12 @@ class Scheduler:
         kept = {find(old) for old in self.commits}
         return lambda n, stage: find(n) if find(n) in kept else (find(n), stage)
 
+    def _probabilities(self, node: Node) -> list[Node]:
+        """The softmax of the same scores, which the log softmax can be told from."""
+        if node.op is not log_softmax.op:
+            return []
+        return [n for n in self.order if n.op is softmax.op and n.args == node.args and n in self.stored]
+
     def _phases(self, loops: list[Loop], made: Mapping[Node, Loop]) -> list[Loop]:
         """Number the phases: a loop comes after the loops whose whole results it reads."""
         owner = {
@@ -296,7 +303,8 @@ class Scheduler:
         if i.kind == "store":
             return [i.out]
         if i.kind != "map":
-            return [bare(a) for a in i.out.args if not is_number(a)]
+            read = [bare(a) for a in i.out.args if not is_number(a)]
+            return [*read, *self._probabilities(i.out)]
         found = [core(a) for n in walk_inlined(i.roots, self.stored) for a in n.args if core(a) in self.stored]
         found += [r.node for r in i.roots if r.kind != "value" and r.node in self.stored]
         return list(dict.fromkeys(found))

@@ -1,0 +1,127 @@
+"""The instructions of a training step in words, beside the equations that they came from."""
+
+from __future__ import annotations
+
+import textwrap
+
+from chainrule.engine.lowering import Lowered, lowered_step, planned
+from chainrule.engine.plan import Plan
+from chainrule.engine.schedule import Instruction, Loop, Root, walk_inlined
+from chainrule.expr import Node, matrix, rebuild, symbol_op, toposort
+from chainrule.functions import is_function
+from chainrule.network import Network
+from chainrule.program.code import NUMPY, code
+from chainrule.render.text import text
+from chainrule.shapes import show
+from chainrule.updates import find_update
+
+WIDTH = 80
+WORDS = {"column_sums": "column sums", "row_sums": "row sums", "rowwise": "row function"}
+
+
+def program_text(network: Network, *, solver: str, sample_weight: bool, batch_size: int) -> str:
+    """The instruction list of a training step; see `Network.program`."""
+    lowered = lowered_step(network, find_update(solver), weighted=sample_weight)
+    plan = planned(lowered, batch_size, labels="one_hot" in _facts(lowered))
+    equations = network.derive(solver=solver, sample_weight=sample_weight).equations
+    return _Listing(lowered, plan, {e.name: text(e.node) for e in equations}).write(str(network), solver)
+
+
+def _facts(lowered: Lowered) -> tuple[str, ...]:
+    return () if lowered.target is None else tuple(lowered.target.value.facts)
+
+
+class _Listing:
+    def __init__(self, lowered: Lowered, plan: Plan, equations: dict[str, str]) -> None:
+        self.lowered, self.plan, self.equations = lowered, plan, equations
+        self.stored = lowered.schedule.stored
+        self.named: dict[Node, list[str]] = {}
+        for name, node in lowered.names.items():
+            self.named.setdefault(node, []).append(name)
+        self.names: dict[Node, str] = {}
+        self.unnamed = 0
+        self.shown: set[str] = set()
+
+    def write(self, title: str, solver: str) -> str:
+        lines = textwrap.wrap(f"{title}, {solver}: one step on {self.plan.rows} rows", WIDTH)
+        phase = -1
+        for loop in self.lowered.schedule.loops:
+            if loop.phase != phase:
+                phase = loop.phase
+                lines += ["", f"phase {phase}"]
+            lines.append(f"  {self._heading(loop)}")
+            for i in loop.body:
+                lines += self._instruction(i)
+        entries = self.plan.shared - self.plan.stored
+        lines += ["", f"{len(self.plan.code)} instructions, {len(self.plan.micro)} operations of MAP"]
+        lines.append(
+            f"memory: {self.plan.stored} entries of parameters and states, {entries} shared, "
+            f"{self.plan.private} for each thread"
+        )
+        return "\n".join(lines)
+
+    def _heading(self, loop: Loop) -> str:
+        if loop.extent is None:
+            return f"rows of the minibatch, {self.plan.tile} at a time"
+        return f"{loop.extent} rows of stored matrices" if loop.extent > 1 else "one row"
+
+    def _instruction(self, i: Instruction) -> list[str]:
+        made = [r.node for r in i.roots] if i.kind == "map" else [i.out]
+        word = WORDS.get(i.kind, i.kind)
+        work = [f"    {'' if k else word:12} {line}" for k, line in enumerate(self._lines(i))]
+        inside = walk_inlined(i.roots, self.stored) if i.kind == "map" else made
+        sources = [name for n in (*inside, *made) for name in self.named.get(n, ())]
+        for name in dict.fromkeys(sources):
+            if name in self.equations and name not in self.shown:
+                self.shown.add(name)
+                work += textwrap.wrap(
+                    self.equations[name], WIDTH, initial_indent=" " * 17 + "<- ", subsequent_indent=" " * 22
+                )
+        return [part for line in work for part in _folded(line)]
+
+    def _lines(self, i: Instruction) -> list[str]:
+        if i.kind in ("gather", "random"):
+            return [f"{self._name(i.out)} {show(i.out.shape)}"]
+        if i.kind in ("finish", "store"):
+            return [self._name(i.out)]
+        if i.kind != "map":
+            return [f"{self._name(i.out)} = {self._expression(i.out)}"]
+        return [self._root(r) for r in i.roots]
+
+    def _root(self, r: Root) -> str:
+        if r.kind == "value":
+            return f"{self._name(r.node)} = {self._expression(r.node)}"
+        assert r.target is not None
+        to = self._name(r.target)
+        inner = self._name(r.node) if r.node in self.stored else self._expression(r.node)
+        return f"{to} <- {inner}" if r.kind == "commit" else f"part of {to} = sum of {inner}"
+
+    def _name(self, n: Node) -> str:
+        """The name of a value in memory: its equation's, or t1, t2, ..."""
+        if n.op is symbol_op:
+            return str(n.name)
+        if n not in self.names:
+            known = [name for name in self.named.get(n, ()) if not name.endswith("_next")]
+            self.names[n] = (
+                known[0] if known else f"t{1 + sum(v[0] == 't' and v[1:].isdigit() for v in self.names.values())}"
+            )
+        return self.names[n]
+
+    def _expression(self, root: Node) -> str:
+        """What an instruction computes, with the values in memory by name."""
+        if is_function(root) and root.op.name not in NUMPY.words:
+            return f"{root.op.name}({', '.join(self._name(a) for a in root.args)})"
+        new: dict[Node, Node] = {}
+        for n in toposort(root):
+            inner = n is not root and n.op is not symbol_op
+            if inner and n in self.stored:
+                new[n] = matrix(self._name(n), *n.shape)
+            elif inner and n in self.named:
+                new[n] = matrix(self.named[n][0], *n.shape)
+            else:
+                new[n] = rebuild(n, tuple(new[a] for a in n.args)) if n.args else n
+        return code(new[root])
+
+
+def _folded(line: str) -> list[str]:
+    return textwrap.wrap(line, WIDTH, subsequent_indent=" " * 19, break_long_words=False)
