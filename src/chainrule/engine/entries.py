@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
-from chainrule.engine import words as w
-from chainrule.engine.vector import Vectors, entrywise
+from chainrule.engine.vector import Vectors, along, entrywise
 
 
 def _chosen(v: Vectors, order: str, a: Any, b: Any) -> Any:
@@ -32,6 +32,7 @@ minimum = entrywise(2, lambda v, a, b, s, t: _chosen(v, "<", a, b))
 axpby = entrywise(2, lambda v, a, b, s, t: v.call("fmuladd", s, a, v.builder.fmul(t, b)))
 scale = entrywise(1, lambda v, a, s, t: v.builder.fmul(s, a))
 shift = entrywise(1, lambda v, a, s, t: v.builder.fadd(a, s))
+shift_twice = entrywise(1, lambda v, a, s, t: v.builder.fadd(v.builder.fadd(a, s), t))
 copy = entrywise(1, lambda v, a, s, t: a)
 fill = entrywise(0, lambda v, s, t: s)
 reciprocal = entrywise(1, lambda v, a, s, t: v.builder.fdiv(v.constant(1.0), a))
@@ -48,8 +49,5 @@ mul_tanh = entrywise(
 )
 axpby_square = entrywise(2, lambda v, a, b, s, t: v.call("fmuladd", s, a, v.builder.fmul(v.builder.fmul(t, b), b)))
 
-NUMBERED = {
-    w.COPY: copy, w.ADD: add, w.SUB: sub, w.MUL: mul, w.DIV: div, w.MAXIMUM: maximum, w.MINIMUM: minimum,
-    w.AXPBY: axpby, w.SCALE: scale, w.SHIFT: shift, w.ADD_RELU: add_relu, w.MUL_STEP: mul_step,
-    w.MUL_TANH: mul_tanh, w.AXPBY_SQUARE: axpby_square, w.FILL: fill,
-}  # fmt: skip
+row_sum = along(lambda v, a, b: v.builder.fadd(a, b), 0.0)
+row_maximum = along(lambda v, a, b: v.builder.select(v.builder.fcmp_unordered(">", a, b), a, b), -math.inf)

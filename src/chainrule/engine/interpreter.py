@@ -15,7 +15,7 @@ from chainrule.arrays import GOLDEN, MIX
 from chainrule.engine.compiled import OPTIONS, kept
 from chainrule.engine.kernels import DO_FILL, column_sums, compute, operate, row_function, row_sums, work
 from chainrule.engine.products import PACKED, gemm
-from chainrule.engine.vector import fetch, fetch_add
+from chainrule.engine.vector import copy_ahead, fetch, fetch_add, flush_tiny
 from chainrule.engine.words import (
     COLUMN_SUMS,
     FINISH,
@@ -60,18 +60,14 @@ def on_tile(
             )  # fmt: skip
         elif kind == ROW_FUNCTION:
             known = code[i, 9] + code[i, 10] * r0 + code[i, 11] * mine
-            row_function(m, code[i, 8], out, a, known, k, rows)
+            row_function(m, base, code[i, 8], out, a, known, k, rows)
         elif kind == COLUMN_SUMS:
-            column_sums(m, base, out, a, k, n if code[i, 8] < 0 else code[i, 8])
+            column_sums(m, base, out, a, k, n if code[i, 8] < 0 else code[i, 8], code[i, 9])
         elif kind == ROW_SUMS:
             row_sums(m, out, a, k, rows)
         elif kind == GATHER:
             source = X if code[i, 8] == 0 else (Y if code[i, 8] == 1 else weights)
-            for r in range(rows):
-                at = start + r0 + r
-                line = source[order[at] if len(order) else at]
-                for j in range(k):
-                    m[out + r * k + j] = line[j]
+            gather(m, base, out, source, order, start + r0, rows)
         elif kind == LABELS:
             operate(m, base, DO_FILL, rows * k, out, out, out, real(0), real(0))
             for r in range(rows):
@@ -89,6 +85,22 @@ def on_tile(
                 s += partials[q]
                 partials[q] = 0.0
             m[out] = real(s)
+
+
+copy_row = copy_ahead()
+
+
+@njit(**OPTIONS)
+def gather(m, base, out, source, order, first, rows):
+    """The rows `order[first]` and on of a C-contiguous matrix, one after the other."""
+    size = m.itemsize
+    k = source.shape[1]
+    address = source.ctypes.data
+    there = address + size * k * (order[first] if len(order) else first)
+    for r in range(rows):
+        here, after = there, first + min(r + 1, rows - 1)
+        there = address + size * k * (order[after] if len(order) else after)
+        copy_row(k, base + size * (out + r * k), here, there, m.dtype.type(0))
 
 
 STRIDE, FIRST_MIX, LAST_MIX = map(np.uint64, (GOLDEN, *MIX))
@@ -121,22 +133,18 @@ def meet(board, team):
     return True
 
 
-@kept
 @njit(**OPTIONS)
-def run(
+def steps(
     m, base, numbers, arithmetic, loops, code, micro, partials, private, area, X, Y, labels, weights, order, starts,
     shares, results, tile_rows, at_n, at_loss, seed, total, me, team, board,
 ):  # fmt: skip
-    """Steps on the minibatches `starts[i] : starts[i + 1]` of `order`, in order; how many were done.
-
-    `total` takes the sum of shares[i] times the loss of minibatch i.
-    """
+    """The steps of `run`."""
     mine = private + me * area
     pack = mine + area - PACKED
     taken = 0  # tickets that are gone
     for b in range(len(starts) - 1):
         if fetch(board + 8 * STOP) != 0:
-            return b
+            return
         start = starts[b]
         n = starts[b + 1] - start
         numbers[at_n] = n
@@ -149,7 +157,7 @@ def run(
                 tasks += (extent + loops[end, 4] - 1) // loops[end, 4]
                 end += 1
             if q and team > 1 and not meet(board, team):
-                return b
+                return
             loop, before, task = q, 0, 0
             while True:
                 if team > 1:
@@ -175,7 +183,24 @@ def run(
             taken += tasks + team
             q = end
         if team > 1 and not meet(board, team):
-            return b
+            return
         if me == 0 and len(shares):
             total[0] += m[at_loss] * shares[b]
-    return len(starts) - 1
+
+
+@kept
+@njit(**OPTIONS)
+def run(
+    m, base, numbers, arithmetic, loops, code, micro, partials, private, area, X, Y, labels, weights, order, starts,
+    shares, results, tile_rows, at_n, at_loss, seed, total, me, team, board,
+):  # fmt: skip
+    """Steps on the minibatches `starts[i] : starts[i + 1]` of `order`, in order.
+
+    `total` takes the sum of shares[i] times the loss of minibatch i.
+    """
+    before = flush_tiny(1, 0)
+    steps(
+        m, base, numbers, arithmetic, loops, code, micro, partials, private, area, X, Y, labels, weights, order, starts,
+        shares, results, tile_rows, at_n, at_loss, seed, total, me, team, board,
+    )  # fmt: skip
+    flush_tiny(0, before)

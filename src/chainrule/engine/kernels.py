@@ -17,6 +17,8 @@ from numba.extending import overload
 from chainrule.engine import entries as e
 from chainrule.engine.compiled import OPTIONS
 from chainrule.engine.elementary import FLOAT32, FLOAT64
+from chainrule.engine.products import columns
+from chainrule.engine.vector import BYTES
 from chainrule.engine.words import (
     ADD,
     ADD_RELU,
@@ -190,7 +192,7 @@ def operate(m, base, code, n, d, a, b, s, t):
         transcend(code, m[a : a + n], m[d : d + n], s)
 
 
-DO_COPY, DO_FILL, DO_ADD, DO_EXP = map(np.int64, (COPY, FILL, ADD, EXP))  # of one type with what is read from a program
+DO_COPY, DO_FILL, DO_EXP = map(np.int64, (COPY, FILL, EXP))  # of one type with what is read from a program
 
 
 @njit(**OPTIONS)
@@ -242,74 +244,66 @@ def work(m, base, numbers, micro, first, body, last, k, wide, rows, r0, mine, pa
 
 
 @njit(**OPTIONS)
-def row_function(m, kind, out, a, probabilities, k, rows):
+def row_function(m, base, kind, out, a, probabilities, k, rows):
     """A function along each row of k entries, finite at any score.
 
     Where the probabilities of the same scores are known, the logarithms need no more exponentials: the largest of a
     row is exp(0) / s, of which log s follows to the last digit.
     """
-    real = m.dtype.type
+    real, size = m.dtype.type, m.itemsize
     if kind in (ROW_MAXIMUM, FIRST_MAXIMUM):
         for r in range(rows):
-            where = largest(m[a + r * k : a + r * k + k])
+            where = largest(m, a + r * k, k)
             if kind == ROW_MAXIMUM:
-                m[out + r] = m[a + r * k + where]
+                m[out + r] = m[where]
             else:
                 m[out + r * k : out + r * k + k].fill(real(0))
-                m[out + r * k + where] = real(1)
+                m[out + where - a] = real(1)
     elif kind == SOFTMAX:
         for r in range(rows):
-            A = m[a + r * k : a + r * k + k]
-            D = m[out + r * k : out + r * k + k]
-            top = A[largest(A)]
-            for j in range(k):
-                D[j] = A[j] - top
+            A, D = base + size * (a + r * k), base + size * (out + r * k)
+            e.shift(k, D, A, A, -e.row_maximum(k, A, real(0)), real(0))
         transcend(DO_EXP, m[out : out + rows * k], m[out : out + rows * k], real(0))
         for r in range(rows):
-            D = m[out + r * k : out + r * k + k]
-            s = real(0)
-            for j in range(k):
-                s += D[j]
-            s = real(1) / s
-            for j in range(k):
-                D[j] *= s
+            D = base + size * (out + r * k)
+            e.scale(k, D, D, D, real(1) / e.row_sum(k, D, real(0)), real(0))
     else:
         for r in range(rows):
-            A = m[a + r * k : a + r * k + k]
-            where = largest(A)
-            top = A[where]
+            A = base + size * (a + r * k)
+            top = e.row_maximum(k, A, real(0))
             if probabilities >= 0:
-                s = -log(m[probabilities + r * k + where])
+                s = -log(e.row_maximum(k, base + size * (probabilities + r * k), real(0)))
             else:
                 s = real(0)
-                for j in range(k):
-                    s += exp(A[j] - top)
+                for j in range(a + r * k, a + r * k + k):
+                    s += exp(m[j] - top)
                 s = log(s)
             if kind == LOGSUMEXP:
                 m[out + r] = top + s
             else:
-                D = m[out + r * k : out + r * k + k]
-                for j in range(k):
-                    D[j] = (A[j] - top) - s
+                e.shift_twice(k, base + size * (out + r * k), A, A, -top, -s)
 
 
 @njit(**OPTIONS)
-def largest(A):
-    """Where the first largest entry is, or the first NaN."""
-    where = 0
-    for j in range(1, len(A)):
-        if A[j] > A[where] or (A[j] != A[j] and A[where] == A[where]):
-            where = j
+def largest(m, first, k):
+    """Where the first largest of k entries is, or a NaN."""
+    where, top = first, m[first]
+    for j in range(first + 1, first + k):
+        if not m[j] <= top:
+            where, top = j, m[j]
     return where
 
 
 @njit(**OPTIONS)
-def column_sums(m, base, out, a, k, rows):
-    """The sum of each column, row after row."""
-    zero = m.dtype.type(0)
-    operate(m, base, DO_FILL, k, out, out, out, zero, zero)
-    for r in range(rows):
-        operate(m, base, DO_ADD, k, out, out, a + r * k, zero, zero)
+def column_sums(m, base, out, a, k, rows, one):
+    """The sum of each column: the product of a row of ones, which lie all at `one`, with the rows."""
+    size = m.itemsize
+    wide = 2 * (BYTES // size)
+    for j in range(0, k, wide):
+        columns(
+            size, 1, min(wide, k - j), rows, base + size * one, 0, 0, base + size * (a + j), k,
+            base + size * (out + j), k, m.dtype.type(1), m.dtype.type(0),
+        )  # fmt: skip
 
 
 @njit(**OPTIONS)

@@ -77,7 +77,7 @@ def tile_rows(rows: int, work: int) -> int:
     """Rows of a minibatch that are computed at a time, by the shape alone; `work` is multiply-adds a row."""
     if rows * work <= SMALL:
         return min(rows, 512)
-    return max(32, min(128, -(-rows // 32) * 8))
+    return max(64, min(128, -(-rows // 16) * 8))
 
 
 class Pool:
@@ -117,6 +117,7 @@ class Planner:
             self.places[node] = Place(at)
             at += int(node.shape[0]) * int(node.shape[1])
         self.stored = at
+        self.one = at  # where a 1 lies
 
     def plan(self) -> Plan:
         """Everything."""
@@ -176,7 +177,7 @@ class Planner:
             for n in i.reads:
                 users.setdefault(n, []).append(i)
         kept = {n for n in self.schedule.outputs.values() if not over_rows(n)}
-        shared, private = Pool(-(-self.stored // LINE) * LINE), Pool(REGISTERS * BLOCK)
+        shared, private = Pool(-(-(self.stored + 1) // LINE) * LINE), Pool(REGISTERS * BLOCK)
         for i, t in clock.items():
             loop = owner[i]
             made = [r.node for r in i.roots if r.kind == "value"] if i.kind == "map" else [i.out]
@@ -218,7 +219,7 @@ class Planner:
         elif i.kind == "column_sums":
             a = out.args[0]
             rows = -1 if over_rows(a) else int(a.shape[0])
-            self.code.append([COLUMN_SUMS, *self._tiled(out), *self._tiled(a), columns, rows])
+            self.code.append([COLUMN_SUMS, *self._tiled(out), *self._tiled(a), columns, rows, self.one])
         elif i.kind == "row_sums":
             a = out.args[0]
             self.code.append([ROW_SUMS, *self._tiled(out), *self._tiled(a), int(a.shape[1])])

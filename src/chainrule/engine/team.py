@@ -66,6 +66,7 @@ class Team:
         self.area = _whole_lines(plan.private + PACKED, self.dtype)
         self.shared = _whole_lines(plan.shared, self.dtype)
         self.arena = _aligned(self.shared + threads * self.area, self.dtype)
+        self.arena[plan.stored] = 1
         self.partials = np.zeros(plan.partials)
         self.at_n = plan.numbers.named("n")
         self.arithmetic = plan.numbers.table

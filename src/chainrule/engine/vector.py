@@ -5,6 +5,7 @@ Each is an intrinsic, some lines of LLVM's language written at compile time, for
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Callable
 from typing import Any
 
@@ -164,6 +165,90 @@ def entrywise(operands: int, write: Callable[..., Any]) -> Any:
         return types.void(*(types.intp,) * 4, s, s), generate
 
     return loop
+
+
+def copy_ahead() -> Any:
+    """D = A for n entries, while the line of `soon` is called from memory: the row that is copied next."""
+
+    @intrinsic
+    def copy(typing, n, d, a, soon, zero):
+        def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            n, d, a, soon, _ = args
+            v = Vectors(builder, signature.args[-1])
+            d, a, soon = map(v.pointer, (d, a, soon))
+            function = ir.FunctionType(ir.VoidType(), [soon.type, I32, I32, I32])
+            call = cgutils.get_or_insert_function(builder.module, function, "llvm.prefetch.p0")
+            rest = builder.udiv(builder.add(n, I64(v.lanes - 1)), I64(v.lanes))
+            with cgutils.for_range(builder, rest) as part:
+                first = builder.mul(part.index, I64(v.lanes))
+                builder.call(call, [builder.gep(soon, [first]), I32(0), I32(2), I32(1)])
+                mask = v.first(builder.sub(n, first))
+                v.store(v.load(a, first, mask), d, first, mask)
+            return context.get_dummy_value()
+
+        return types.void(*(types.intp,) * 4, zero), generate
+
+    return copy
+
+
+def along(combine: Callable[..., Any], neutral: float) -> Any:
+    """One number of n entries: vectors are combined, then the halves of the last one, always in this order."""
+
+    @intrinsic
+    def reduce(typing, n, a, like):
+        def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            n, a, _ = args
+            v = Vectors(builder, signature.args[-1])
+            a = v.pointer(a)
+            total = cgutils.alloca_once_value(builder, v.constant(neutral))
+            rest = builder.udiv(builder.add(n, I64(v.lanes - 1)), I64(v.lanes))
+            with cgutils.for_range(builder, rest) as part:
+                first = builder.mul(part.index, I64(v.lanes))
+                mask = v.first(builder.sub(n, first))
+                value = builder.select(mask, v.load(a, first, mask), v.constant(neutral))
+                builder.store(combine(v, builder.load(total), value), total)
+            result, half = builder.load(total), v.lanes // 2
+            while half:
+                order = ir.Constant(ir.VectorType(I32, v.lanes), [(i + half) % v.lanes for i in range(v.lanes)])
+                result = combine(v, result, builder.shuffle_vector(result, result, order))
+                half //= 2
+            return builder.extract_element(result, I32(0))
+
+        return like(types.intp, types.intp, like), generate
+
+    return reduce
+
+
+X86 = platform.machine().lower() in ("x86_64", "amd64")
+FLUSH = 0x8040  # of the control register: results and operands below the smallest normal number are 0
+
+
+@intrinsic
+def flush_tiny(typing, on, before):
+    """Treat numbers below the smallest normal one as 0, which some processors are slow at; the state before.
+
+    With `on` 0 it returns to the state `before`. On other processors than x86 it does nothing.
+    """
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        if not X86:
+            return args[1]
+        place = cgutils.alloca_once(builder, I32)
+        function = ir.FunctionType(ir.VoidType(), [place.type])
+        read, write = (
+            cgutils.get_or_insert_function(builder.module, function, f"llvm.x86.sse.{name}mxcsr")
+            for name in ("st", "ld")
+        )
+        builder.call(read, [place])
+        old = builder.load(place)
+        wanted = builder.or_(old, I32(FLUSH))
+        builder.store(
+            builder.select(builder.icmp_signed("!=", args[0], I64(0)), wanted, builder.trunc(args[1], I32)), place
+        )
+        builder.call(write, [place])
+        return builder.zext(old, I64)
+
+    return types.int64(types.int64, types.int64), generate
 
 
 @intrinsic
