@@ -133,18 +133,23 @@ def meet(board, team):
     return True
 
 
+@kept
 @njit(**OPTIONS)
-def steps(
+def run(
     m, base, numbers, arithmetic, loops, code, micro, partials, private, area, X, Y, labels, weights, order, starts,
     shares, results, tile_rows, at_n, at_loss, seed, total, me, team, board,
 ):  # fmt: skip
-    """The steps of `run`."""
+    """Steps on the minibatches `starts[i] : starts[i + 1]` of `order`, in order.
+
+    `total` takes the sum of shares[i] times the loss of minibatch i.
+    """
+    control = flush_tiny(1, 0)
     mine = private + me * area
     pack = mine + area - PACKED
     taken = 0  # tickets that are gone
     for b in range(len(starts) - 1):
         if fetch(board + 8 * STOP) != 0:
-            return
+            break
         start = starts[b]
         n = starts[b + 1] - start
         numbers[at_n] = n
@@ -157,7 +162,7 @@ def steps(
                 tasks += (extent + loops[end, 4] - 1) // loops[end, 4]
                 end += 1
             if q and team > 1 and not meet(board, team):
-                return
+                break
             loop, before, task = q, 0, 0
             while True:
                 if team > 1:
@@ -183,24 +188,7 @@ def steps(
             taken += tasks + team
             q = end
         if team > 1 and not meet(board, team):
-            return
+            break
         if me == 0 and len(shares):
             total[0] += m[at_loss] * shares[b]
-
-
-@kept
-@njit(**OPTIONS)
-def run(
-    m, base, numbers, arithmetic, loops, code, micro, partials, private, area, X, Y, labels, weights, order, starts,
-    shares, results, tile_rows, at_n, at_loss, seed, total, me, team, board,
-):  # fmt: skip
-    """Steps on the minibatches `starts[i] : starts[i + 1]` of `order`, in order.
-
-    `total` takes the sum of shares[i] times the loss of minibatch i.
-    """
-    before = flush_tiny(1, 0)
-    steps(
-        m, base, numbers, arithmetic, loops, code, micro, partials, private, area, X, Y, labels, weights, order, starts,
-        shares, results, tile_rows, at_n, at_loss, seed, total, me, team, board,
-    )  # fmt: skip
-    flush_tiny(0, before)
+    flush_tiny(0, control)

@@ -52,7 +52,7 @@ from chainrule.engine.words import (
 RECIPROCAL, SQRT, ABS, SIGN, STEP = (WORDS[name] for name in ("reciprocal", "sqrt", "abs", "sign", "step"))
 EXP, LOG, LOG1P, EXPM1, TANH, LOGISTIC = (WORDS[name] for name in ("exp", "log", "log1p", "expm1", "tanh", "logistic"))
 SOFTPLUS, ERF, ERFC, SIN, COS = (WORDS[name] for name in ("softplus", "erf", "erfc", "sin", "cos"))
-LOG_SOFTPLUS, X_LOG_X, POW = (WORDS[name] for name in ("log_softplus", "x_log_x", "power"))
+LOG_SOFTPLUS, X_LOG_X = WORDS["log_softplus"], WORDS["x_log_x"]
 SOFTMAX, LOGSUMEXP = ROWWISE["softmax"], ROWWISE["logsumexp"]
 ROW_MAXIMUM, FIRST_MAXIMUM = ROWWISE["row_maximum"], ROWWISE["first_maximum"]
 
@@ -66,25 +66,17 @@ def _of_type(name: str) -> Any:
     def chosen(x: Any) -> Callable[..., Any]:
         return (FLOAT32 if x == types.float32 else FLOAT64)[name]
 
-    if name == "power":
-
-        @overload(stub)
-        def of_two(x, p):
-            function = chosen(x)
-            return lambda x, p: function(x, p)
-    else:
-
-        @overload(stub)
-        def of_one(x):
-            function = chosen(x)
-            return lambda x: function(x)
+    @overload(stub)
+    def of_one(x):
+        function = chosen(x)
+        return lambda x: function(x)
 
     return stub
 
 
-exp, log, log1p, expm1, tanh, logistic = map(_of_type, ("exp", "log", "log1p", "expm1", "tanh", "logistic"))
-softplus, erf, erfc, sin, cos = map(_of_type, ("softplus", "erf", "erfc", "sin", "cos"))
-log_softplus, x_log_x, power = map(_of_type, ("log_softplus", "x_log_x", "power"))
+exp, log, expm1, tanh, logistic, softplus, erf = map(
+    _of_type, ("exp", "log", "expm1", "tanh", "logistic", "softplus", "erf")
+)
 
 
 @njit(**OPTIONS)
@@ -109,38 +101,34 @@ def transcend(code, A, D, s):
     elif code == ERF:
         for i in range(n):
             D[i] = erf(A[i])
+    elif code == EXPM1:
+        for i in range(n):
+            D[i] = expm1(A[i])
     else:
         transcend_seldom(code, A, D, s)
 
 
 @njit(**OPTIONS)
 def transcend_seldom(code, A, D, s):
-    """The same, of functions that are used less."""
-    n = len(D)
-    if code == LOG1P:
-        for i in range(n):
-            D[i] = log1p(A[i])
-    elif code == EXPM1:
-        for i in range(n):
-            D[i] = expm1(A[i])
-    elif code == ERFC:
-        for i in range(n):
-            D[i] = erfc(A[i])
-    elif code == SIN:
-        for i in range(n):
-            D[i] = sin(A[i])
-    elif code == COS:
-        for i in range(n):
-            D[i] = cos(A[i])
-    elif code == LOG_SOFTPLUS:
-        for i in range(n):
-            D[i] = log_softplus(A[i])
-    elif code == X_LOG_X:
-        for i in range(n):
-            D[i] = x_log_x(A[i])
-    elif code == POW:
-        for i in range(n):
-            D[i] = power(A[i], s)
+    """The same by the C library, in float64: these are used so little that compiling more would cost more."""
+    real = D.dtype.type
+    for i in range(len(D)):
+        x = np.float64(A[i])
+        if code == LOG1P:
+            y = math.log1p(x)
+        elif code == ERFC:
+            y = math.erfc(x)
+        elif code == SIN:
+            y = math.sin(x)
+        elif code == COS:
+            y = math.cos(x)
+        elif code == X_LOG_X:
+            y = 0.0 if x == 0.0 else x * math.log(x)
+        elif code == LOG_SOFTPLUS:
+            y = x if x < -40.0 else math.log(max(x, 0.0) + math.log1p(math.exp(-abs(x))))
+        else:
+            y = x ** np.float64(s)
+        D[i] = real(y)
 
 
 @njit(**OPTIONS)

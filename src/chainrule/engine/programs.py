@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,6 +14,7 @@ from chainrule.engine.team import Team, compile_kernels, team_size
 from chainrule.network import Network
 from chainrule.updates import UpdateRule
 
+FEW = 100_000  # multiply-adds of rows that are not worth any ceremony
 Array = np.ndarray[Any, Any]
 State = dict[str, Any]
 
@@ -88,31 +90,34 @@ def _classes(Y: Array) -> Array | None:
 
 
 class EngineOutputs:
-    """The outputs of a network, for any number of rows in constant memory."""
+    """The outputs of a network, for any number of rows in constant memory; every thread that asks has its own."""
 
     def __init__(self, network: Network, dtype: Any, *, threads: int | None = None) -> None:
         self.lowered = lowered_outputs(network)
         self.dtype = np.dtype(dtype)
-        self.outputs, self.threads = network.outputs, threads
+        self.columns, self.size, self.threads = network.outputs, self.lowered.size, threads
+        self._mine = threading.local()
         compile_kernels(self.dtype)
-        self._teams: dict[int, Team] = {}
-        self._params: Mapping[str, Array] = {}
 
     def __call__(self, params: Mapping[str, Array], X: Array) -> Array:
-        """The outputs of rows X, which are of the data type, at these parameters."""
-        if params is not self._params:
-            self._teams, self._params = {}, params
-        rows = len(X)
-        results = np.empty((rows, self.outputs), self.dtype)
-        work = float(self.lowered.size * min(rows, CHUNK))
+        """The outputs of rows X, C-contiguous and of the data type, at these parameters."""
+        if getattr(self._mine, "params", None) is not params:
+            self._mine.params, self._mine.teams = params, {}
+        rows = X.shape[0]
+        results = np.empty((rows, self.columns), self.dtype)
+        if 0 < rows * self.size <= FEW:
+            self._team(1).outputs(X, results, np.array([0, rows]))
+            return results
+        work = float(self.size * min(rows, CHUNK))
         starts = np.append(np.arange(0, rows, CHUNK, dtype=np.int64), rows)
         self._team(team_size(self.threads, work)).run(starts, X=X, results=results, work=work)
         return results
 
     def _team(self, threads: int) -> Team:
-        if threads not in self._teams:
+        teams: dict[int, Team] = self._mine.teams
+        if threads not in teams:
             team = Team(planned(self.lowered, CHUNK, labels=False), self.dtype, threads)
             for node in self.lowered.stored:
-                team.matrix(node)[...] = self._params[str(node.name)]
-            self._teams[threads] = team
-        return self._teams[threads]
+                team.matrix(node)[...] = self._mine.params[str(node.name)]
+            teams[threads] = team
+        return teams[threads]

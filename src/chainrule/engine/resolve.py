@@ -21,7 +21,7 @@ from chainrule.expr import (
     transpose_op,
 )
 from chainrule.functions import function_of, is_function
-from chainrule.primitives import maximum, power, reciprocal, step
+from chainrule.primitives import maximum, power, reciprocal, sqrt, step
 from chainrule.program.lower import Statement, column_sums_op, repeat, repeat_op, total_op
 
 ROWS = "n"
@@ -51,7 +51,10 @@ def resolve(statements: Iterable[Statement], instead: Mapping[Node, Node]) -> di
 
 
 def _plain(node: Node) -> Node:
-    """A coefficient that is computed from the data, such as a sum of weights, is a factor like any other."""
+    """Small powers are products; a coefficient computed from data, such as a sum of weights, is a factor."""
+    if node.op is power.op and node.value[0] in (-1.0, 0.5, 2.0, 3.0):
+        x = node.args[0]
+        return {-1.0: reciprocal(x), 0.5: sqrt(x), 2.0: x * x, 3.0: x * x * x}[node.value[0]]
     if node.op is not scale_op or all(is_coefficient(s) for s in node.args[1:]):
         return node
     k, powers = node.value

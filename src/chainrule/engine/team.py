@@ -21,6 +21,7 @@ WATCHED = 40_000_000_000  # of a minibatch; while a longer one runs, the thread 
 LINE = 64  # bytes
 PATIENCE = 1.5  # seconds; kernels on disk are loaded in less
 NONE_OF_INTEGERS = np.zeros(0, np.int64)
+ZERO = np.uint64(0)
 
 
 def processors() -> int:
@@ -72,6 +73,9 @@ class Team:
         self.arithmetic = plan.numbers.table
         self.numbers = [np.array(plan.numbers.initial) for _ in range(threads)]
         self.board = np.zeros(32, np.int64)
+        self.none, self.no_shares = np.zeros((1, 1), self.dtype), np.zeros(0)
+        self.fixed = (self.arithmetic, plan.loops, plan.code, plan.micro, self.partials, self.shared, self.area)
+        self.base, self.board_at = self.arena.ctypes.data, self.board.ctypes.data
 
     def matrix(self, node: Any) -> Array:
         """The stored matrix of a node, a view into the arena."""
@@ -109,19 +113,20 @@ class Team:
 
         `work` is multiply-adds a minibatch. An interrupt ends it between minibatches, or within a long one.
         """
-        none = np.zeros((1, 1), self.dtype)
-        total, p = np.zeros(1), self.plan
-        shares = np.zeros(0) if shares is None else shares
+        total, shares = np.zeros(1), self.no_shares if shares is None else shares
+        given = (
+            X, self.none if Y is None else Y, NONE_OF_INTEGERS if labels is None else labels,
+            self.none if weights is None else weights, order,
+        )  # fmt: skip
+        results = self.none if results is None else results
+        rest = (results, self.plan.tile, self.at_n, loss_at, np.uint64(seed), total)
         ahead = max(1, int(SLOW / max(work, 1.0)))
 
         def part(first: int, last: int) -> Callable[[int], None]:
             def member(me: int) -> None:
                 run(
-                    self.arena, self.arena.ctypes.data, self.numbers[me], self.arithmetic, p.loops, p.code, p.micro,
-                    self.partials, self.shared, self.area, X, none if Y is None else Y,
-                    NONE_OF_INTEGERS if labels is None else labels, none if weights is None else weights, order,
-                    starts[first : last + 1], shares[first:last], none if results is None else results, p.tile,
-                    self.at_n, loss_at, np.uint64(seed), total, me, self.threads, self.board.ctypes.data,
+                    self.arena, self.base, self.numbers[me], *self.fixed, *given, starts[first : last + 1],
+                    shares[first:last], *rest, me, self.threads, self.board_at,
                 )  # fmt: skip
 
             return member
@@ -131,6 +136,14 @@ class Team:
         for first in range(0, steps, ahead):
             self._together(part(first, min(first + ahead, steps)), watch=work > WATCHED)
         return float(total[0])
+
+    def outputs(self, X: Array, results: Array, starts: Array) -> None:
+        """The same for few rows on one thread, without order, loss or ceremony."""
+        none = self.none
+        run(
+            self.arena, self.base, self.numbers[0], *self.fixed, X, none, NONE_OF_INTEGERS, none, NONE_OF_INTEGERS,
+            starts, self.no_shares, results, self.plan.tile, self.at_n, 0, ZERO, self.no_shares, 0, 1, self.board_at,
+        )  # fmt: skip
 
     def _together(self, member: Callable[[int], None], *, watch: bool) -> None:
         """Every thread does its part; with `watch` this one only waits, so that an interrupt reaches it."""

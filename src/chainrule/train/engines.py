@@ -5,7 +5,8 @@ from __future__ import annotations
 import threading
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
@@ -49,23 +50,43 @@ def step_program(
     return compile_step(network, rule, weighted=weighted)
 
 
-_OUTPUTS: WeakKeyDictionary[Any, tuple[Any, EngineOutputs]] = WeakKeyDictionary()
+@dataclass(frozen=True, eq=False)
+class _Kept:
+    """What predicts for an estimator, and what for: the last network, parameters, data type and threads."""
+
+    network: Network
+    params: Mapping[str, Array]
+    key: tuple[Any, int | None]
+    run: EngineOutputs
+
+
+_OUTPUTS: WeakKeyDictionary[Any, _Kept] = WeakKeyDictionary()
 
 
 def outputs(
     owner: Any, network: Network, params: Mapping[str, Array], X: Array, *, engine: str, threads: int | None
 ) -> Array:
     """The outputs of rows X at these parameters; what the engine needs for it lives as long as the `owner`."""
-    dtype = common_dtype([X, *params.values()])
     if engine == "auto" and _there():
-        from chainrule.engine.programs import EngineOutputs
-
-        with suppress(NotLoweredError):
-            key = (network, dtype, threads)
-            if owner not in _OUTPUTS or _OUTPUTS[owner][0] != key:
-                _OUTPUTS[owner] = key, EngineOutputs(network, dtype, threads=threads)
-            return _OUTPUTS[owner][1](params, np.ascontiguousarray(X, dtype))
+        kept = _OUTPUTS.get(owner)
+        if kept is None or kept.params is not params or kept.key != (X.dtype, threads) or kept.network is not network:
+            dtype = common_dtype([X, *params.values()])
+            if kept is None or kept.network != network or kept.run.dtype != dtype or kept.key[1] != threads:
+                try:
+                    run = _engine_outputs(network, dtype, threads)
+                except NotLoweredError:
+                    return network.predict(params, X)
+            else:
+                run = kept.run
+            kept = _OUTPUTS[owner] = _Kept(network, params, (X.dtype, threads), run)
+        return kept.run(params, np.ascontiguousarray(X, kept.run.dtype))
     return network.predict(params, X)
+
+
+def _engine_outputs(network: Network, dtype: Any, threads: int | None) -> EngineOutputs:
+    from chainrule.engine.programs import EngineOutputs
+
+    return EngineOutputs(network, dtype, threads=threads)
 
 
 @cache
