@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from chainrule.engine.vector import Vectors, along, entrywise
+from chainrule.engine.vector import Vectors, along, entrywise, halved, short_rows
 
 
 def _chosen(v: Vectors, order: str, a: Any, b: Any) -> Any:
@@ -49,5 +49,15 @@ mul_tanh = entrywise(
 )
 axpby_square = entrywise(2, lambda v, a, b, s, t: v.call("fmuladd", s, a, v.builder.fmul(v.builder.fmul(t, b), b)))
 
-row_sum = along(lambda v, a, b: v.builder.fadd(a, b), 0.0)
-row_maximum = along(lambda v, a, b: v.builder.select(v.builder.fcmp_unordered(">", a, b), a, b), -math.inf)
+
+def _plus(v: Vectors, a: Any, b: Any) -> Any:
+    return v.builder.fadd(a, b)
+
+
+def _larger(v: Vectors, a: Any, b: Any) -> Any:
+    return v.builder.select(v.builder.fcmp_unordered(">", a, b), a, b)
+
+
+row_sum, row_maximum = along(_plus, 0.0), along(_larger, -math.inf)
+less_largest = short_rows(-math.inf, lambda v, a: v.builder.fsub(a, halved(v, _larger, a)))
+over_sum = short_rows(0.0, lambda v, a: v.builder.fdiv(a, halved(v, _plus, a)))

@@ -180,7 +180,7 @@ def operate(m, base, code, n, d, a, b, s, t):
         transcend(code, m[a : a + n], m[d : d + n], s)
 
 
-DO_COPY, DO_FILL, DO_EXP = map(np.int64, (COPY, FILL, EXP))  # of one type with what is read from a program
+DO_COPY, DO_FILL, DO_EXP, DO_LOG = map(np.int64, (COPY, FILL, EXP, LOG))  # of one type with what is read from a program
 
 
 @njit(**OPTIONS)
@@ -248,28 +248,45 @@ def row_function(m, base, kind, out, a, probabilities, k, rows):
                 m[out + r * k : out + r * k + k].fill(real(0))
                 m[out + where - a] = real(1)
     elif kind == SOFTMAX:
-        for r in range(rows):
-            A, D = base + size * (a + r * k), base + size * (out + r * k)
-            e.shift(k, D, A, A, -e.row_maximum(k, A, real(0)), real(0))
+        short = k <= BYTES // size
+        if short:
+            e.less_largest(rows, k, base + size * out, base + size * a, real(0))
+        else:
+            for r in range(rows):
+                A, D = base + size * (a + r * k), base + size * (out + r * k)
+                e.shift(k, D, A, A, -e.row_maximum(k, A, real(0)), real(0))
         transcend(DO_EXP, m[out : out + rows * k], m[out : out + rows * k], real(0))
-        for r in range(rows):
-            D = base + size * (out + r * k)
-            e.scale(k, D, D, D, real(1) / e.row_sum(k, D, real(0)), real(0))
+        if short:
+            e.over_sum(rows, k, base + size * out, base + size * out, real(0))
+        else:
+            for r in range(rows):
+                D = base + size * (out + r * k)
+                e.scale(k, D, D, D, real(1) / e.row_sum(k, D, real(0)), real(0))
     else:
-        for r in range(rows):
+        log_sums(m, base, out, a, probabilities, k, rows)
+        for r in range(rows - 1, -1, -1):
             A = base + size * (a + r * k)
-            top = e.row_maximum(k, A, real(0))
-            if probabilities >= 0:
-                s = -log(e.row_maximum(k, base + size * (probabilities + r * k), real(0)))
-            else:
-                s = real(0)
-                for j in range(a + r * k, a + r * k + k):
-                    s += exp(m[j] - top)
-                s = log(s)
+            top, s = e.row_maximum(k, A, real(0)), m[out + r]
             if kind == LOGSUMEXP:
                 m[out + r] = top + s
             else:
                 e.shift_twice(k, base + size * (out + r * k), A, A, -top, -s)
+
+
+@njit(**OPTIONS)
+def log_sums(m, base, out, a, probabilities, k, rows):
+    """log sum exp of each row less its largest entry, one after the other from `out` on."""
+    real, size = m.dtype.type, m.itemsize
+    for r in range(rows):
+        if probabilities >= 0:
+            m[out + r] = real(1) / e.row_maximum(k, base + size * (probabilities + r * k), real(0))
+        else:
+            top = e.row_maximum(k, base + size * (a + r * k), real(0))
+            s = real(0)
+            for j in range(a + r * k, a + r * k + k):
+                s += exp(m[j] - top)
+            m[out + r] = s
+    transcend(DO_LOG, m[out : out + rows], m[out : out + rows], real(0))
 
 
 @njit(**OPTIONS)

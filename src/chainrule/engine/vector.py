@@ -207,16 +207,42 @@ def along(combine: Callable[..., Any], neutral: float) -> Any:
                 mask = v.first(builder.sub(n, first))
                 value = builder.select(mask, v.load(a, first, mask), v.constant(neutral))
                 builder.store(combine(v, builder.load(total), value), total)
-            result, half = builder.load(total), v.lanes // 2
-            while half:
-                order = ir.Constant(ir.VectorType(I32, v.lanes), [(i + half) % v.lanes for i in range(v.lanes)])
-                result = combine(v, result, builder.shuffle_vector(result, result, order))
-                half //= 2
-            return builder.extract_element(result, I32(0))
+            return builder.extract_element(halved(v, combine, builder.load(total)), I32(0))
 
         return like(types.intp, types.intp, like), generate
 
     return reduce
+
+
+def halved(v: Vectors, combine: Callable[..., Any], value: Any) -> Any:
+    """What the lanes of a vector combine to, in every lane."""
+    half = v.lanes // 2
+    while half:
+        order = ir.Constant(ir.VectorType(I32, v.lanes), [(i + half) % v.lanes for i in range(v.lanes)])
+        value = combine(v, value, v.builder.shuffle_vector(value, value, order))
+        half //= 2
+    return value
+
+
+def short_rows(neutral: float, write: Callable[..., Any]) -> Any:
+    """D = f(A) for rows of at most `lanes` entries, a vector each; lanes past the end are `neutral`."""
+
+    @intrinsic
+    def loop(typing, rows, k, d, a, like):
+        def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            rows, k, d, a, _ = args
+            v = Vectors(builder, signature.args[-1])
+            d, a = map(v.pointer, (d, a))
+            mask = v.first(k)
+            with cgutils.for_range(builder, rows) as row:
+                at = builder.mul(row.index, k)
+                value = builder.select(mask, v.load(a, at, mask), v.constant(neutral))
+                v.store(write(v, value), d, at, mask)
+            return context.get_dummy_value()
+
+        return types.void(*(types.intp,) * 4, like), generate
+
+    return loop
 
 
 X86 = platform.machine().lower() in ("x86_64", "amd64")
