@@ -8,6 +8,7 @@ import chainrule as cr
 from chainrule.engine import team
 from chainrule.engine.lowering import lowered_step, planned
 from chainrule.engine.programs import EngineOutputs, EngineStep
+from chainrule.engine.words import COLUMN_SUMS, GEMM
 from chainrule.train.step import compile_step
 from chainrule.updates import UPDATES
 
@@ -209,3 +210,25 @@ def test_an_interrupt_ends_an_epoch_at_once_and_leaves_the_team_in_order(monkeyp
     fresh = EngineStep(net, UPDATES["sgd"], weighted=False, threads=1).epoch(*one)
     np.testing.assert_array_equal(after[1]["W1"], fresh[1]["W1"])
     assert trained("several tiles", np.float32, 2)[0] == expected[0]
+
+
+@pytest.mark.parametrize("solver", ["sgd", "momentum"])
+def test_plain_descent_needs_no_pass_over_the_weights(solver):
+    """W - lr (X' dZ + lambda W) is one product with alpha = -lr and beta = 1 - lr lambda; so is a velocity."""
+    net = cr.Network("5 -> 4 tanh -> 3", penalty=cr.l2(0.1))
+    plan = planned(lowered_step(net, UPDATES[solver], weighted=False), 8, labels=False)
+    stored = {place.base for node, place in plan.places.items() if node.op.name == "symbol" and not place.private}
+
+    into = [row[1] for row in plan.code if row[0] in (GEMM, COLUMN_SUMS)]
+
+    assert len(stored.intersection(into)) == 4  # W1, b1, W2, b2 or their velocities
+
+
+def test_what_is_used_twice_is_not_folded_away():
+    """Nesterov's step reads the gradient beside the velocity: both have a place."""
+    net = cr.Network("5 -> 4 tanh -> 3")
+    plan = planned(lowered_step(net, UPDATES["nesterov"], weighted=False), 8, labels=False)
+
+    assert not {row[1] for row in plan.code if row[0] == GEMM and not row[3]} & {
+        place.base for node, place in plan.places.items() if node.op.name == "symbol" and node.value.role == "parameter"
+    }

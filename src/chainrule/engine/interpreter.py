@@ -62,7 +62,10 @@ def on_tile(
             known = code[i, 9] + code[i, 10] * r0 + code[i, 11] * mine
             row_function(m, base, code[i, 8], out, a, known, k, rows)
         elif kind == COLUMN_SUMS:
-            column_sums(m, base, out, a, k, n if code[i, 8] < 0 else code[i, 8], code[i, 9])
+            column_sums(
+                m, base, out, a, k, n if code[i, 8] < 0 else code[i, 8], code[i, 9], real(numbers[code[i, 10]]),
+                real(numbers[code[i, 11]]),
+            )  # fmt: skip
         elif kind == ROW_SUMS:
             row_sums(m, out, a, k, rows)
         elif kind == GATHER:
@@ -143,7 +146,7 @@ def run(
 
     `total` takes the sum of shares[i] times the loss of minibatch i.
     """
-    control = flush_tiny(1, 0)
+    control: int = flush_tiny(1, 0)
     mine = private + me * area
     pack = mine + area - PACKED
     taken = 0  # tickets that are gone

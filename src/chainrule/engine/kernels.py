@@ -300,14 +300,14 @@ def largest(m, first, k):
 
 
 @njit(**OPTIONS)
-def column_sums(m, base, out, a, k, rows, one):
-    """The sum of each column: the product of a row of ones, which lie all at `one`, with the rows."""
+def column_sums(m, base, out, a, k, rows, one, alpha, beta):
+    """alpha 1' A + beta of what is there: the product of a row of ones, which lie all at `one`, with the rows."""
     size = m.itemsize
     wide = 2 * (BYTES // size)
     for j in range(0, k, wide):
         columns(
             size, 1, min(wide, k - j), rows, base + size * one, 0, 0, base + size * (a + j), k,
-            base + size * (out + j), k, m.dtype.type(1), m.dtype.type(0),
+            base + size * (out + j), k, alpha, beta,
         )  # fmt: skip
 
 

@@ -62,20 +62,23 @@ class MapWriter:
         stream: Callable[[Node], list[int]],
         places: Mapping[Node, Any],
         partials: Mapping[Node, int],
+        given: Mapping[Node, list[int]],
     ) -> None:
         self.roots, self.stored, self.numbers = roots, stored, numbers
         self.stream, self.places, self.partials = stream, places, partials
         self.own = {r.node for r in roots if r.kind == "value"}
         self.fills: list[list[int]] = []
         self.body: list[list[int]] = []
-        self.register: dict[object, list[int]] = {}
+        self.register: dict[object, list[int]] = {n: place for n, place in given.items()}  # noqa: C416
+        self.given = given
         self.free: list[int] = []
         self.count = 0
         self.forms: dict[Node, Form] = {}
 
     def inlined(self, n: Node) -> bool:
         """Is this computed here?"""
-        return not is_number(n) and n.op is not repeat_op and (n not in self.stored or n in self.own)
+        known = is_number(n) or n.op is repeat_op or n in self.given
+        return not known and (n not in self.stored or n in self.own)
 
     def write(self) -> tuple[list[list[int]], list[list[int]]]:
         """What is filled once a tile, and what is done for every block."""

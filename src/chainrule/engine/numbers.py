@@ -53,11 +53,16 @@ class Numbers:
         k, powers = n.value
         factors = [] if k == 1 and powers else [self.constant(float(k))]
         for s, e in zip(n.args[1:], powers, strict=True):
-            factors.append(self.number(s) if e == 1 else self._emit(POWER, self.number(s), float(e)))
+            factors.append(self.number(s) if e == 1 else self.emit(POWER, self.number(s), float(e)))
         result = factors[0]
         for factor in factors[1:]:
-            result = self._emit(MULTIPLY, result, factor)
+            result = self.emit(MULTIPLY, result, factor)
         return result
+
+    def product(self, a: int, b: int) -> int:
+        """The slot of a product of two slots."""
+        one = self.constant(1.0)
+        return b if a == one else a if b == one else self.emit(MULTIPLY, a, b)
 
     def commit(self, scalars: Iterable[tuple[Node, Node]]) -> None:
         """States that are plain numbers take their next values, all at once, at the end."""
@@ -69,7 +74,8 @@ class Numbers:
         """The program as numbers."""
         return np.array(self.code, np.float64).reshape(-1, 4)
 
-    def _emit(self, op: int, a: int, b: float) -> int:
+    def emit(self, op: int, a: int, b: float) -> int:
+        """The slot of an operation on slots; the same operation is done once."""
         key = (op, a, b)
         if key not in self.found:
             self.found[key] = self.slot()
@@ -85,13 +91,13 @@ class Numbers:
         if n.op in (repeat_op, transpose_op):
             return operands[0]
         if n.op is add_op:
-            return self._emit(PLUS, *operands)
+            return self.emit(PLUS, *operands)
         if n.op is hadamard_op:
-            return self._emit(MULTIPLY, *operands)
+            return self.emit(MULTIPLY, *operands)
         if n.op is scale_op:
-            return self._emit(MULTIPLY, operands[0], self.coefficient(n))
+            return self.emit(MULTIPLY, operands[0], self.coefficient(n))
         if n.op.name == "power":
-            return self._emit(POWER, operands[0], n.value[0])
+            return self.emit(POWER, operands[0], n.value[0])
         if n.op.name in NUMBER_WORDS:
-            return self._emit(FUNCTION, operands[0], WORDS[n.op.name])
+            return self.emit(FUNCTION, operands[0], WORDS[n.op.name])
         raise NotLoweredError(f"{n.op.name} of numbers")

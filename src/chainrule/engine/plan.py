@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 
 from chainrule.arrays import salt
+from chainrule.engine.fold import Fold, folds
 from chainrule.engine.map import REGISTERS, MapWriter
 from chainrule.engine.numbers import Numbers
 from chainrule.engine.resolve import over_rows
-from chainrule.engine.schedule import Instruction, Loop, Schedule
+from chainrule.engine.schedule import Instruction, Loop, Root, Schedule
 from chainrule.engine.words import (
     BLOCK,
     COLUMN,
@@ -126,8 +127,10 @@ class Planner:
         loops = []
         for loop in self.schedule.loops:
             first = len(self.code)
+            found = {} if loop.extent is None else folds(loop, self.schedule.stored, self.numbers)
+            done = {f.root for f in found.values()}
             for i in loop.body:
-                self._write(loop, i)
+                self._write(i, found.get(i), done)
             tile, alone = self._tile(loop), loop.extent is not None and self._tile(loop) >= loop.extent
             loops.append([loop.phase, first, len(self.code), -1 if loop.extent is None else loop.extent, tile, alone])
         self.numbers.commit(self.schedule.scalars)
@@ -209,17 +212,19 @@ class Planner:
 
     # ---- instructions
 
-    def _write(self, loop: Loop, i: Instruction) -> None:
+    def _write(self, i: Instruction, fold: Fold | None, done: set[Root]) -> None:
         out = i.out
         columns = int(out.shape[1])
         if i.kind == "map":
-            self._map(i)
+            self._map(i, done)
         elif i.kind == "gemm":
-            self._gemm(out)
+            self._gemm(out, fold)
         elif i.kind == "column_sums":
             a = out.args[0]
             rows = -1 if over_rows(a) else int(a.shape[0])
-            self.code.append([COLUMN_SUMS, *self._tiled(out), *self._tiled(a), columns, rows, self.one])
+            self.code.append(
+                [COLUMN_SUMS, *self._into(out, fold), *self._tiled(a), columns, rows, self.one, *self._weights(fold)]
+            )
         elif i.kind == "row_sums":
             a = out.args[0]
             self.code.append([ROW_SUMS, *self._tiled(out), *self._tiled(a), int(a.shape[1])])
@@ -242,7 +247,7 @@ class Planner:
         else:
             self.code.append([FINISH, *self._tiled(out), *self.partials[out]])
 
-    def _gemm(self, out: Node) -> None:
+    def _gemm(self, out: Node, fold: Fold | None) -> None:
         """out = A B for the rows of a tile; A by strides, B as it lies or transposed."""
         left, right = out.args
         a = left.args[0] if left.op is transpose_op else left
@@ -255,15 +260,32 @@ class Planner:
         depth = left.shape[1]
         self.code.append(
             [
-                GEMM, *self._tiled(out), *tiled, *strides, self.places[b].base, int(self.places[b].private),
+                GEMM, *self._into(out, fold), *tiled, *strides, self.places[b].base, int(self.places[b].private),
                 int(b.shape[1]), int(right.op is transpose_op), int(out.shape[1]), -1 if depth == "n" else int(depth),
-                self.numbers.constant(1.0), self.numbers.constant(0.0),
+                *self._weights(fold),
             ]
         )  # fmt: skip
 
-    def _map(self, i: Instruction) -> None:
+    def _into(self, out: Node, fold: Fold | None) -> list[int]:
+        """Where a product is written."""
+        if fold is None:
+            return self._tiled(out)
+        assert fold.root.target is not None
+        return self._tiled(fold.root.target)
+
+    def _weights(self, fold: Fold | None) -> tuple[int, int]:
+        """The slots of alpha and beta."""
+        return (self.numbers.constant(1.0), self.numbers.constant(0.0)) if fold is None else (fold.alpha, fold.beta)
+
+    def _map(self, i: Instruction, done: set[Root]) -> None:
+        """What no product has done already; that is read where it was committed."""
+        roots = [r for r in i.roots if r not in done]
+        if not roots:
+            return
+        given = {r.node: self.stream(r.target) for r in i.roots if r in done and r.target is not None}
         partials = {total: slot for total, (slot, _) in self.partials.items()}
-        fills, body = MapWriter(i.roots, self.schedule.stored, self.numbers, self.stream, self.places, partials).write()
+        writer = MapWriter(roots, self.schedule.stored, self.numbers, self.stream, self.places, partials, given)
+        fills, body = writer.write()
         start = len(self.micro)
         self.micro += fills + body
         broadcast = any(row[0] in (ROW, COLUMN) for row in fills + body)

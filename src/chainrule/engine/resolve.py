@@ -54,7 +54,8 @@ def _plain(node: Node) -> Node:
     """Small powers are products; a coefficient computed from data, such as a sum of weights, is a factor."""
     if node.op is power.op and node.value[0] in (-1.0, 0.5, 2.0, 3.0):
         x = node.args[0]
-        return {-1.0: reciprocal(x), 0.5: sqrt(x), 2.0: x * x, 3.0: x * x * x}[node.value[0]]
+        product: Node = {-1.0: reciprocal(x), 0.5: sqrt(x), 2.0: x * x, 3.0: x * x * x}[node.value[0]]
+        return product
     if node.op is not scale_op or all(is_coefficient(s) for s in node.args[1:]):
         return node
     k, powers = node.value
