@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from typing import Literal
 
@@ -122,6 +122,7 @@ class Derived:
 
     equations: tuple[Equation, ...]
     steps: tuple[Step, ...]
+    factors: Mapping[str, Node] = field(default_factory=dict)  # of a name that stands for a multiple of what it says
 
 
 def derive_equations(

@@ -9,16 +9,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from fractions import Fraction
 
-from chainrule.algebra import MOST_TERMS, collected, constant, from_terms, is_long, length, sum_terms
+from chainrule.algebra import MOST_TERMS, Term, collected, constant, from_terms, is_long, length, sum_terms
 from chainrule.expr import (
     Node,
     add_op,
-    apply,
     define_op,
     full,
     full_op,
     hadamard_op,
-    is_atom,
     matmul_op,
     ones,
     ones_op,
@@ -42,6 +40,15 @@ from chainrule.primitives import (
 )
 from chainrule.rewrite import Rule, on
 from chainrule.shapes import Size
+from chainrule.transposes import (
+    blocks_go_inward,
+    numbers_leave_stacks,
+    parts_of_a_stack,
+    totals_turn,
+    transposes_cancel,
+    transposes_go_inward,
+    transposes_leave_stacks,
+)
 
 # ---- what a node is, seen through names and coefficients
 
@@ -107,25 +114,6 @@ def numbers_leave_products(node: Node) -> Node | None:
             number, exponents = a.value
             return scale(rebuild(node, bare), number, *zip(a.args[1:], exponents, strict=True))
     return None
-
-
-@on(transpose_op)
-def transposes_go_inward(node: Node) -> Node | None:
-    """(AB)' = B'A', (A + B)' = A' + B', (A o B)' = A' o B', f(A)' = f(A'), A'' = A."""
-    a = node.args[0]
-    if a.shape == (1, 1):
-        return a
-    if is_atom(a) or a.op is ones_op:
-        return None
-    if a.op is full_op:
-        return full(a.value, node.shape)
-    if a.op is transpose_op:
-        return a.args[0]
-    if a.op is matmul_op:
-        return a.args[1].T @ a.args[0].T
-    if is_function(a):
-        return apply(function_of(a).twin.op, *(x.T for x in a.args), value=a.value)
-    return rebuild(a, (*(x.T for x in a.args[:2]),))
 
 
 @on(matmul_op, ones_op)
@@ -219,6 +207,20 @@ def zero_annihilates(node: Node) -> Node | None:
     return full(0, node.shape) if any(constant(a) == 0 for a in node.args) else None
 
 
+@on(scale_op)
+def coefficients_cancel(node: Node) -> Node | None:
+    """n(A/n + B) = A + nB."""
+    number, exponents = node.value
+    if node.args[0].op is not add_op or is_long(node.args[0]):
+        return None
+    powers = dict(zip(node.args[1:], exponents, strict=True))
+    terms = sum_terms(node.args[0])
+    if not any(t.scalars.get(base, 0) * e < 0 for t in terms for base, e in powers.items()):
+        return None
+    front = Term(number, powers, {})
+    return from_terms([t.times(front) for t in terms], node.shape)
+
+
 def _times_size(m: Size) -> tuple[Fraction, *tuple[tuple[Node, int], ...]]:
     n = size(m)
     return (Fraction(n),) if isinstance(n, int) else (Fraction(1), (n, 1))
@@ -231,12 +233,22 @@ ALGEBRA: tuple[Rule, ...] = (
     constant_matrix_is_an_outer_product,
     known_row_sums,
     factor_of_a_row_leaves_its_sum,
-    transposes_go_inward,
+    transposes_cancel,
+    transposes_leave_stacks,
+    numbers_leave_stacks,
+    blocks_go_inward,
+    parts_of_a_stack,
     bilinear_forms_read_from_the_left,
     hadamard_products_are_flat,
     like_terms_are_collected,
     sums_are_tidy,
 )
+RENEWED: tuple[Rule, ...] = (
+    coefficients_cancel,
+    totals_turn,
+    *(transposes_go_inward if rule is transposes_cancel else rule for rule in ALGEBRA),
+)
+"""For reading a derivation in other names: every transpose goes to the names, every multiple to its terms."""
 
 
 def minus_enters(node: Node) -> Node:
