@@ -24,7 +24,7 @@ from chainrule.expr import (
     walk,
 )
 from chainrule.rewrite import Rewriter, Rule, Step
-from chainrule.rules import RENEWED, minus_enters
+from chainrule.rules import FINISHING, RENEWED
 
 Factor = tuple[Fraction, tuple[tuple[Node, int], ...]]  # a number and powers of 1 x 1 scalars
 ONE: Factor = (Fraction(1), ())
@@ -72,10 +72,11 @@ def reissue(
         raw = turn(carried, e.name)
         if raw.shape == (1, 1) and raw is not carried:
             rewriter.steps.append(Step("a_scalar_is_its_own_transpose", carried, raw, e.name))
-        plain = rewriter(raw)
-        tidy = minus_enters(plain) if e.phase != "forward" else plain
-        if tidy is not plain:
-            rewriter.steps.append(Step(minus_enters.__name__, plain, tidy, e.name))
+        tidy = rewriter(raw)
+        for finish in FINISHING if e.phase == "backward" else ():
+            before, tidy = tidy, finish(tidy)
+            if tidy is not before:
+                rewriter.steps.append(Step(finish.__name__, before, tidy, e.name))
         new = define(e.name, tidy)
         old[e.node] = _divided(turn(new, e.name), number, powers)
         equations.append(replace(e, expression=tidy, shape=new.shape))

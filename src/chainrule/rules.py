@@ -25,6 +25,7 @@ from chainrule.expr import (
     scale_op,
     size,
     symbol_op,
+    toposort_to_names,
     transpose_op,
 )
 from chainrule.functions import function_of, is_function
@@ -262,6 +263,23 @@ def minus_enters(node: Node) -> Node:
     for t in terms:
         t.number = -t.number
     return scale(from_terms(terms, node.shape), -number, *zip(node.args[1:], exponents, strict=True))
+
+
+def signals_come_first(node: Node) -> Node:
+    """B + A = A + B, in a whole derivative: what comes from the examples, by name, stands before a penalty's part."""
+    if node.op is not add_op or is_long(node):
+        return node
+    terms = sum_terms(node)
+    found = from_terms(sorted(terms, key=lambda t: not any(map(_says_a_name, t.factors))), node.shape)
+    return node if found.op is not add_op else found
+
+
+def _says_a_name(node: Node) -> bool:
+    return any(n.op is define_op for n in toposort_to_names(node))
+
+
+FINISHING = (minus_enters, signals_come_first)
+"""On a whole right-hand side, after every rule."""
 
 
 # ---- stable forms

@@ -57,37 +57,33 @@ def _inside(a: Node) -> Node | None:
         return _other_way(a) if _all_turned(a) else None
     if is_function(a):
         return apply(function_of(a).twin.op, *(x.T for x in a.args), value=a.value)
-    return rebuild(a, tuple(x.T for x in a.args[:1]) if a.op is scale_op else tuple(x.T for x in a.args))
+    return rebuild(a, tuple(x if x.shape == (1, 1) else x.T for x in a.args))
 
 
 _turnings: WeakKeyDictionary[Node, int] = WeakKeyDictionary()
 
 
 def _turning(root: Node) -> int:
-    """How many more transposes are written when they go into an expression: at most 1, which is when they stay out."""
+    """How many more transposes are written when one goes into an expression; where that is 1, it stays outside."""
     for node in walk([root], lambda n: () if n in _turnings else _parts(n)):
         if node not in _turnings:
             _turnings[node] = _own_turning(node)
-    return sum(map(_turning_of, _parts(root))) if _parts(root) else _turnings[root]
+    return _turnings[root]
 
 
 def _own_turning(node: Node) -> int:
     if node.shape == (1, 1) or node.op is full_op or node.op is ones_op:
         return 0
-    if node.op is transpose_op or (node.op in STACKS and _all_turned(node)):
+    if node.op is transpose_op or ((node.op in STACKS or is_function(node)) and _all_turned(node)):
         return -1
     parts = _parts(node)
-    return min(1, sum(map(_turning_of, parts))) if parts else 1
-
-
-def _turning_of(node: Node) -> int:
-    return _turnings[node]
+    return min(1, sum(_turnings[part] for part in parts)) if parts else 1
 
 
 def _parts(node: Node) -> tuple[Node, ...]:
     """The operands that a transpose would meet inside."""
-    if node.op in (define_op, transpose_op, block_op, *STACKS):
-        return ()
+    if node.op in (define_op, transpose_op, block_op, *STACKS) or is_function(node):
+        return ()  # what was computed is turned as a whole
     return node.args[:1] if node.op is scale_op else node.args
 
 
@@ -106,9 +102,9 @@ def totals_turn(node: Node) -> Node | None:
 # ---- stacks and blocks
 
 
-def _all_turned(stack: Node) -> bool:
-    """Is every part a transpose, constants aside?"""
-    parts = [a for a in stack.args if constant(a) is None]
+def _all_turned(node: Node) -> bool:
+    """Is every operand a transpose, constants aside?"""
+    parts = [a for a in node.args if constant(a) is None]
     return bool(parts) and all(a.op is transpose_op for a in parts)
 
 

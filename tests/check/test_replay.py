@@ -276,7 +276,7 @@ def minus_without_its_coefficient(node):
 
 @pytest.mark.parametrize("wrong", [wrong_minus, minus_without_its_coefficient])
 def test_a_wrong_finishing_step_is_caught(wrong, monkeypatch):
-    monkeypatch.setattr(derive, "minus_enters", wrong)
+    monkeypatch.setattr(derive, "FINISHING", (wrong,))
 
     X, W, T = matrix("X", "n", 4), matrix("W", 4, 3, role="parameter"), matrix("T", "n", 3)
     Z = define("Z", X @ W)
