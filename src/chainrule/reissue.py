@@ -25,6 +25,7 @@ from chainrule.expr import (
 )
 from chainrule.rewrite import Rewriter, Rule, Step
 from chainrule.rules import FINISHING, RENEWED
+from chainrule.transposes import transposes_go_inward
 
 Factor = tuple[Fraction, tuple[tuple[Node, int], ...]]  # a number and powers of 1 x 1 scalars
 ONE: Factor = (Fraction(1), ())
@@ -42,7 +43,8 @@ def reissue(
     and scaled to give the new meaning of the name on its left, and tidied by the same rules. The scalars of a factor
     are names of the old reading, too.
     """
-    rewriter = Rewriter(rules)
+    inward, rewriter = Rewriter((transposes_go_inward,)), Rewriter(rules)
+    steps: list[Step] = []
     old: dict[Node, Node] = {}  # an expression in the old names -> the same value in the new names
     equations: list[Equation] = []
     factors: dict[str, Node] = {}
@@ -64,28 +66,33 @@ def reissue(
         return old[root]
 
     for e in derived.equations:
-        rewriter.equation = e.name
+        inward.equation = rewriter.equation = e.name
         body = in_new_names(e.expression)
         number, bases = factor(e.name)
         powers = tuple((in_new_names(base), exponent) for base, exponent in bases)
-        carried = scale(body, number, *powers)
+        carried = body if (number, powers) == ONE else scale(body, number, *powers)
         raw = turn(carried, e.name)
         if raw.shape == (1, 1) and raw is not carried:
-            rewriter.steps.append(Step("a_scalar_is_its_own_transpose", carried, raw, e.name))
-        tidy = rewriter(raw)
+            steps.append(Step("a_scalar_is_its_own_transpose", carried, raw, e.name))
+        tidy = rewriter(inward(raw))  # first of all, so that nothing is collected both ways round
+        steps += inward.steps
+        steps += rewriter.steps
+        inward.steps, rewriter.steps = [], []
         for finish in FINISHING if e.phase == "backward" else ():
             before, tidy = tidy, finish(tidy)
             if tidy is not before:
-                rewriter.steps.append(Step(finish.__name__, before, tidy, e.name))
+                steps.append(Step(finish.__name__, before, tidy, e.name))
         new = define(e.name, tidy)
         old[e.node] = _divided(turn(new, e.name), number, powers)
         equations.append(replace(e, expression=tidy, shape=new.shape))
         if (number, powers) != ONE:
             factors[e.name] = scale(full(1, (1, 1)), number, *powers)
-    return Derived(tuple(equations), (*derived.steps, *rewriter.steps), factors)
+    return Derived(tuple(equations), (*derived.steps, *steps), factors)
 
 
 def _divided(node: Node, number: Fraction, powers: tuple[tuple[Node, int], ...]) -> Node:
+    if (number, powers) == ONE:
+        return node
     return scale(node, 1 / number, *((base, -exponent) for base, exponent in powers))
 
 

@@ -210,7 +210,7 @@ def zero_annihilates(node: Node) -> Node | None:
 
 @on(scale_op)
 def coefficients_cancel(node: Node) -> Node | None:
-    """n(A/n + B) = A + nB."""
+    """n(A/n + B) = A + nB, in its collected form."""
     number, exponents = node.value
     if node.args[0].op is not add_op or is_long(node.args[0]):
         return None
@@ -219,7 +219,8 @@ def coefficients_cancel(node: Node) -> Node | None:
     if not any(t.scalars.get(base, 0) * e < 0 for t in terms for base, e in powers.items()):
         return None
     front = Term(number, powers, {})
-    return from_terms([t.times(front) for t in terms], node.shape)
+    spread = from_terms([t.times(front) for t in terms], node.shape)
+    return like_terms_are_collected(spread) or spread
 
 
 def _times_size(m: Size) -> tuple[Fraction, *tuple[tuple[Node, int], ...]]:
@@ -247,9 +248,16 @@ ALGEBRA: tuple[Rule, ...] = (
 RENEWED: tuple[Rule, ...] = (
     coefficients_cancel,
     totals_turn,
-    *(transposes_go_inward if rule is transposes_cancel else rule for rule in ALGEBRA),
+    *(
+        transposes_go_inward if rule is transposes_cancel else rule
+        for rule in ALGEBRA
+        if rule is not like_terms_are_collected
+    ),
 )
-"""For reading a derivation in other names: every transpose goes to the names, every multiple to its terms."""
+"""For reading a derivation in other names: every transpose goes to the names, every multiple to its terms.
+
+What is collected stays so, unless multiples cancel.
+"""
 
 
 def minus_enters(node: Node) -> Node:
