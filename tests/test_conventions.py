@@ -118,7 +118,17 @@ def test_ascent_adds_the_negative_derivatives():
     assert backward(d)[:3] == ["dZ2 = Y - P", "db2 = (1' dZ2)/n", "dW2 = (A1' dZ2)/n"]
     assert update(d)[0] == "W1_next = W1 + lr dW1"
     assert "note: dZ is -n times the derivative of the loss\n" in str(d)
-    assert "note: dW and db are -1 times the derivative of the loss\n" in str(d)
+    assert "note: dW and db are -1 times the derivatives of the loss\n" in str(d)
+
+
+def test_a_note_names_every_kind_of_multiple():
+    net = cr.Network("4 -> 5 tanh -> 5 tanh residual -> 3 nobias")
+
+    assert net.derive(scale="gradient").notes == ("dZ and dA are n times the derivatives of the loss",)
+    assert net.derive(convention="nielsen").notes == ("dZ, dA, dW and db are n times the derivatives of the loss",)
+    assert net.derive(scale="step", bias="ones").notes == ("dZ, dA and dW are n times the derivatives of the loss",)
+    assert net.derive(reduction="sum").notes == ("the loss is n times net.loss, and so are its derivatives",)
+    assert not net.derive("columns").notes
 
 
 def test_biases_are_the_last_rows_of_the_weights():
@@ -142,6 +152,7 @@ def test_biases_are_the_last_columns_of_the_weights_in_columns():
 
 
 def test_a_learning_rate_for_every_weight():
+    """Capability 61: w - alpha_w dE/dw, a rate of its own for each w."""
     d = cr.Network("4 -> 3 nobias").derive("columns", learning_rate="matrix", scale="step")
 
     assert update(d) == ["W1_next = W1 - (lr_W1 ∘ dW1)/n"]

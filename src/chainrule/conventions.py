@@ -230,21 +230,24 @@ class Multiples:
         """By what dW is multiplied in the step, which goes down the loss of the convention."""
         return self.gradients[0], self.loss[1] - self.gradients[1]
 
-    def notes(self, n: str, gradients: str = "dW and db") -> list[str]:
+    def notes(self, n: str, signals: Sequence[str], gradients: Sequence[str]) -> list[str]:
         """In words, what is another multiple than its name says; `n` is what a mean is divided by."""
         said = []
         if self.loss != ONE:
             said.append(f"the loss is {_times(self.loss, n)} net.loss, and so are its derivatives")
         of_signals, of_gradients = ((sign, e - self.loss[1]) for sign, e in (self.signals, self.gradients))
-        if of_signals == of_gradients != ONE:
-            both = f"dZ, {gradients}" if " and " in gradients else f"dZ and {gradients}"
-            return [*said, f"{both} are {_times(of_signals, n)} the derivatives of the loss"]
-        if of_signals != ONE:
-            said.append(f"dZ is {_times(of_signals, n)} the derivative of the loss")
-        if of_gradients != ONE:
-            are = "are" if " and " in gradients else "is"
-            said.append(f"{gradients} {are} {_times(of_gradients, n)} the derivative of the loss")
-        return said
+        if of_signals == of_gradients:
+            groups = [([*signals, *gradients], of_signals)]
+        else:
+            groups = [(list(signals), of_signals), (list(gradients), of_gradients)]
+        return said + [_note(names, power, n) for names, power in groups if power != ONE]
+
+
+def _note(names: Sequence[str], power: Power, n: str) -> str:
+    *more, last = names
+    if not more:
+        return f"{last} is {_times(power, n)} the derivative of the loss"
+    return f"{', '.join(more)} and {last} are {_times(power, n)} the derivatives of the loss"
 
 
 def _times(power: Power, n: str) -> str:

@@ -39,7 +39,7 @@ def issue(
         weights=names - graph.biases,
         biases=graph.biases,
         multiples=_multiples_by_name(graph, names, multiples),
-        notes=tuple(multiples.notes(str(graph.total.name), "dW and db" if graph.biases else "dW")),
+        notes=_notes(graph, names, multiples),
     )
     derived = graph.derived
     if not reading.is_plain:
@@ -73,6 +73,15 @@ def _multiples_by_name(graph: Graph, parameters: frozenset[str], multiples: Mult
         elif e.phase == "backward":
             found[e.name] = multiples.gradients if e.name in gradients else multiples.signals
     return {name: power for name, power in found.items() if power != ONE}
+
+
+def _notes(graph: Graph, parameters: frozenset[str], multiples: Multiples) -> tuple[str, ...]:
+    """What the multiples are of, in the kinds of names there are: dZ, dA, dW and db."""
+    backward = [e.name for e in graph.derived.equations if e.phase == "backward"]
+    kinds: dict[bool, dict[str, None]] = {False: {"dZ": None}, True: {}}  # of parameters, or not
+    for name in backward:
+        kinds[name.removeprefix("d") in parameters][name.rstrip("0123456789")] = None
+    return tuple(multiples.notes(str(graph.total.name), list(kinds[False]), sorted(kinds[True])))
 
 
 def _factor(power: Power, total: Node) -> Factor:

@@ -296,8 +296,9 @@ def _aligned(
 
 def _note(words: str, derivatives: Derivatives) -> str:
     """A sentence with its names in formulas."""
-    signal = r"$\delta$" if derivatives == "delta" else r"$\mathrm{d}Z$"
-    words = re.sub(r"\bd([Wb])\b", r"$\\mathrm{d}\1$", words.replace("dZ", signal))
+    if derivatives == "delta":
+        words = words.replace("dZ", r"$\delta$")
+    words = re.sub(r"\bd([A-Zb])\b", r"$\\mathrm{d}\1$", words)
     return re.sub(r"(-?(?:1/)?[ns1])(?= times)", r"$\1$", words).replace("net.loss", "that of the network")
 
 
