@@ -462,10 +462,10 @@ def test_latex_does_not_call_a_multiple_a_derivative():
     nielsen, ng, raja = (net.derive(convention=c, bias="column").latex() for c in ("nielsen", "ng", "raja"))
 
     assert r"\mathrm{d}W_{1} &= \delta^{1} X^{\top}" in nielsen
-    assert r"&\text{$\delta$, $\mathrm{d}W$ and $\mathrm{d}b$ are $n$ times the derivatives of the loss} \\" in nielsen
+    assert r"\text{$\delta$, $\mathrm{d}W$ and $\mathrm{d}b$ are $n$ times the derivatives of the loss}} \\" in nielsen
     assert r"\frac{\partial L}{\partial W_{1}} &= \frac{1}{n} \delta^{1} X^{\top}" in ng
     assert r"\frac{\partial L}{\partial W_{1}} &= \delta^{1} X^{\top}" in raja
-    assert r"&\text{the loss is $n$ times that of the network, and so are its derivatives} \\" in raja
+    assert r"&\rlap{\text{the loss is $n$ times that of the network, and so are its derivatives}} \\" in raja
     partial = net.derive(convention="ng").latex(derivatives="partial")
     assert r"\mathrm{d}Z_{2} &= P - Y" in partial
     assert r"$\mathrm{d}Z$ is $n$ times" in partial

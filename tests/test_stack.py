@@ -65,7 +65,7 @@ def test_derivatives_are_slopes(expression, expected, text):
 def test_they_are_written_in_latex():
     assert cr.latex(hstack(E, ones("n"))) == r"\begin{bmatrix} E & \mathbf{1} \end{bmatrix}"
     assert cr.latex(vstack(E.T, F.T).T) == r"\begin{bmatrix} E^{\top} \\ F^{\top} \end{bmatrix}^{\top}"
-    assert cr.latex(block(G, rows=(0, 2)).T) == r"G(1:2, :)^{\top}"
+    assert cr.latex(block(G, rows=(0, 2)).T) == r"G(1{:}2, :)^{\top}"
 
 
 def test_the_whole_is_no_block_and_one_part_is_no_stack():

@@ -195,6 +195,7 @@ LATEX = Notation(
     beside=" & ",
     below=r" \\ ",
     block="{0}({1}, {2})",
+    span="{0}{{:}}{1}",
     fraction=r"\frac{{{0}}}{{{1}}}",
 )
 
@@ -281,7 +282,7 @@ def _aligned(
     shapes = [_shape(e.shape) for e in equations]
     width = LINE - GAPS - max((_measure(s) for s in shapes), default=0)
     width -= max((p.width for w in left for p in w.pieces), default=0)
-    rows = [rf"  &\text{{{_note(note, derivatives)}}} \\" for note in notes]
+    rows = [rf"  &\rlap{{\text{{{_note(note, derivatives)}}}}} \\" for note in notes]
     for i, (e, name, shape) in enumerate(zip(equations, left, shapes, strict=True)):
         if i == 0 or e.phase != equations[i - 1].phase:
             rows.append(rf"  &\textit{{{e.phase}}} \\{after_heading}")

@@ -77,6 +77,7 @@ class Notation:
     beside: str  # the sign between those side by side
     below: str  # and between those one below the other
     block: str  # {0} is a matrix, {1} rows and {2} columns of it
+    span: str  # from {0} to {1}
     over: str | None = None  # the sign before a coefficient's denominator, where it stands behind the matrix
     fraction: str | None = None  # or: a coefficient is a fraction in front of it, and so are short quotients
 
@@ -332,7 +333,7 @@ def _stacked(node: Node, memo: Memo, to: Notation) -> Written:
 
 def _block(node: Node, memo: Memo, to: Notation) -> Written:
     """A(1:3, :), counted from 1."""
-    rows, columns = (glyph(range_text(r), to) for r in bounds(node))
+    rows, columns = (glyph(range_text(r, to.span), to) for r in bounds(node))
     return fill(Form(to.block, ATOM), {"0": _operand(memo[node.args[0]], to, ATOM), "1": rows, "2": columns}, to)
 
 

@@ -20,9 +20,9 @@ def ratio(number: Fraction) -> tuple[float, int]:
     return number.numerator, number.denominator
 
 
-def range_text(taken: Range) -> str:
+def range_text(taken: Range, span: str) -> str:
     """Rows or columns of a matrix, counted from 1: 1:4, or : for all."""
     if taken is None:
         return ":"
     first, last = taken[0] + 1, taken[1]
-    return f"{first}" if first == last else f"{first}:{last}"
+    return f"{first}" if first == last else span.format(first, last)

@@ -48,6 +48,7 @@ TEXT = Notation(
     beside=", ",
     below="; ",
     block="{0}({1}, {2})",
+    span="{0}:{1}",
     over="/",
 )
 
