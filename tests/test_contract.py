@@ -40,10 +40,8 @@ NAMES = {
 }
 ALL_NAMES = sorted(name for names in NAMES.values() for name in names.split())
 LANGUAGES = ["numpy", "octave", "torch", "jax"]
-# Public names, and parts of what they do: a method, a language of `source`, the conventions of `derive`.
-NOT_BUILT = frozenset(
-    ["diagnose", "Network.init_state", "Derivation.html", "octave", "torch", "jax", "Network.derive conventions"]
-)
+# Public names, and parts of what they do: a method, a language of `source`.
+NOT_BUILT = frozenset(["diagnose", "Network.init_state", "Derivation.html", "octave", "torch", "jax"])
 
 HEAVY = {"sklearn", "numba", "pandas", "rich", "cyclopts", "pyarrow", "torch", "jax"}
 
@@ -187,7 +185,6 @@ DEFAULTS = {
     "Network.forward": {"training": False, "random_state": None},
     "Network.loss": {"sample_weight": None, "random_state": None},
     "Network.gradient": {"sample_weight": None, "random_state": None},
-    "Network.derive": {"layout": "rows"},
 }
 
 
@@ -214,11 +211,10 @@ def test_an_option_is_given_by_keyword_only(name, example):
         inspect.signature(found(name)).bind(*args, **kwargs)
 
 
-@pytest.mark.xfail(
-    "Network.derive conventions" in NOT_BUILT, reason="not built yet: conventions of derive", raises=TypeError
-)
 def test_derive_takes_conventions():
     inspect.signature(cr.Network.derive).bind("self", weights=0, reduction=0, scale=0, bias=0)
+
+    assert cr.Network("2 -> 1").derive().layout == "rows"
 
 
 @pytest.mark.parametrize(("name", "defaults"), built_part_of(DEFAULTS.items()), ids=identify)

@@ -236,7 +236,7 @@ def test_a_shared_parameter_adds_its_parts():
 
     d = right(derive_equations([(Z1, "", "forward"), (Z2, "", "forward"), (loss, "", "loss")], [W], keep=["Z1", "Z2"]))
 
-    assert backward(d)[-1] == "dW = tanh(Z1') dZ2 + X' dZ1"
+    assert backward(d)[-1] == "dW = tanh(Z1)' dZ2 + X' dZ1"
 
 
 def test_every_equation_is_named_once_and_refers_backwards_only():

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
     from chainrule.check.gradient import check_gradient as check_gradient
+    from chainrule.conventions import CONVENTIONS as CONVENTIONS
+    from chainrule.conventions import Convention as Convention
     from chainrule.derive import gradient as gradient
     from chainrule.derive import gradients as gradients
     from chainrule.estimators import MLPClassifier as MLPClassifier
@@ -28,6 +30,9 @@ if TYPE_CHECKING:
     from chainrule.program.source import source as source
     from chainrule.render.latex import latex as latex
     from chainrule.render.text import text as text
+    from chainrule.stack import block as block
+    from chainrule.stack import hstack as hstack
+    from chainrule.stack import vstack as vstack
 
 __version__ = "0.1.0"
 
@@ -35,7 +40,9 @@ _HOME = {
     name: module
     for module, names in {
         "expr": "matrix scalar ones full define scale sum",
+        "stack": "hstack vstack block",
         "derive": "gradient gradients",
+        "conventions": "Convention CONVENTIONS",
         "evaluate": "evaluate",
         "render.text": "text",
         "render.latex": "latex",

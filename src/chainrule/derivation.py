@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 from chainrule.check.replay import Verification, verify
+from chainrule.conventions import Convention, Reading, translated
 from chainrule.derive import Derived, Equation
 from chainrule.errors import UnknownNameError, nearest
+from chainrule.expr import Node, full
 from chainrule.program.source import Listing, program
 from chainrule.render.latex import equations_latex
 from chainrule.render.text import equations_text
@@ -27,7 +29,8 @@ class Derivation:
         "update".
     steps : tuple of Step
         (rule, before, after, equation): every rewriting on the way.
-    layout : {"rows", "columns"}
+    reading : Reading
+        What the names mean in the convention of this derivation.
 
     Examples
     --------
@@ -48,8 +51,18 @@ class Derivation:
 
     derived: Derived
     listing: Listing
-    layout: str
+    reading: Reading
     notes: tuple[str, ...] = ()
+
+    @property
+    def convention(self) -> Convention:
+        """How the equations are written."""
+        return self.reading.convention
+
+    @property
+    def layout(self) -> str:
+        """One example in one of the rows, or of the columns."""
+        return self.convention.layout
 
     @property
     def equations(self) -> tuple[Equation, ...]:
@@ -60,6 +73,49 @@ class Derivation:
     def steps(self) -> tuple[Step, ...]:
         """Every rewriting step, in the order taken."""
         return self.derived.steps
+
+    def is_transposed(self, name: str) -> bool:
+        """Is what this derivation calls by a name the transpose of what the network calls so?"""
+        return self.reading.is_transposed(name)
+
+    def factor(self, name: str) -> Node:
+        """By what it is multiplied, as a 1 x 1 expression: 1, or n, or -1/s, s being the sum of the weights.
+
+        Examples
+        --------
+        >>> import chainrule as cr
+        >>> d = cr.Network("4 -> 3 softmax").derive(convention="ng")
+        >>> cr.text(d.factor("dZ1")), cr.text(d.factor("dW1")), d.is_transposed("dW1")
+        ('n', '1', True)
+        """
+        return self.derived.factors.get(name, full(1, (1, 1)))
+
+    def translate(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Arrays as the network names them, as this derivation means them: turned, multiplied, biases in W.
+
+        Parameters
+        ----------
+        values : mapping of str to array
+            X, Y, w (as a column), parameters, gradients, any named value; in rows.
+
+        Returns
+        -------
+        dict of str to ndarray
+
+        Raises
+        ------
+        DataError
+            Where a multiple needs the number of examples and neither X nor w is among the values.
+
+        Examples
+        --------
+        >>> import chainrule as cr
+        >>> net = cr.Network("4 -> 3 softmax")
+        >>> params = net.init(random_state=0)
+        >>> {k: v.shape for k, v in net.derive(layout="columns", bias="ones").translate(params).items()}
+        {'W1': (3, 5)}
+        """
+        return translated(self.reading, values)
 
     def __getitem__(self, name: str) -> Equation:
         for e in self.equations:
@@ -80,7 +136,8 @@ class Derivation:
 
     def __str__(self) -> str:
         """The network, its notes and its equations, within 80 columns."""
-        head = [f"{self.listing.title} ({self.layout})", *(f"note: {note}" for note in self.notes)]
+        how = replace(self.convention, reduction=None)  # of which the title and the notes speak
+        head = [f"{self.listing.title} ({how})", *(f"note: {note}" for note in self.notes)]
         return "\n".join([*_filled(head), equations_text(self.equations)])
 
     def __repr__(self) -> str:
@@ -94,7 +151,9 @@ class Derivation:
         str
             A display that needs amsmath only.
         """
-        return equations_latex(self.equations, **options)
+        own = self.factor("loss")
+        multiples = [e.name for e in self.equations if self.factor(e.name) is not own]
+        return equations_latex(self.equations, multiples=multiples, notes=self.reading.notes, **options)
 
     def source(self, language: str = "numpy", part: str = "program") -> str:
         """Write the equations as a program.

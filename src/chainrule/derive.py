@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from typing import Literal
 
@@ -24,7 +24,7 @@ from chainrule.expr import (
 )
 from chainrule.functions import function_of, is_function
 from chainrule.rewrite import Rewriter, Rule, Step
-from chainrule.rules import ALGEBRA, STABLE, is_ones_column, minus_enters, names_are_used
+from chainrule.rules import ALGEBRA, FINISHING, STABLE, is_ones_column, names_are_used
 from chainrule.shapes import Shape, show
 
 Phase = Literal["forward", "loss", "backward", "update"]
@@ -122,6 +122,7 @@ class Derived:
 
     equations: tuple[Equation, ...]
     steps: tuple[Step, ...]
+    factors: Mapping[str, Node] = field(default_factory=dict)  # of a name that stands for a multiple of what it says
 
 
 def derive_equations(
@@ -150,7 +151,7 @@ def derive_equations(
         In the order forward, loss, backward.
     """
     wanted = list(parameters)
-    equations, definitions, before = _stable_forward(forward, (*stable, *rules))
+    equations, definitions, forward_steps = _stable_forward(forward, (*stable, *rules))
     called = {d.args[0]: d for d in definitions if not is_atom(d.args[0])}
     rewriter = Rewriter((*names_are_used(called), *rules))
     loss = definitions[-1]
@@ -165,9 +166,11 @@ def derive_equations(
         G = rewriter(G)
         if node not in named or (node not in wanted and _is_number(G)):
             return G  # its steps belong to the next equation, where it is put in
-        name, tidy = f"d{node.name}", minus_enters(G)
-        if tidy is not G:
-            rewriter.steps.append(Step(minus_enters.__name__, G, tidy))
+        name, tidy = f"d{node.name}", G
+        for finish in FINISHING:
+            before, tidy = tidy, finish(tidy)
+            if tidy is not before:
+                rewriter.steps.append(Step(finish.__name__, before, tidy))
         steps.extend(replace(s, equation=name) for s in rewriter.steps[len(steps) :])
         backward.append(Equation(name, tidy, node.shape, via[node], "backward"))
         return define(name, tidy)
@@ -178,7 +181,7 @@ def derive_equations(
         for w in wanted
         if w not in adjoint
     )
-    return Derived((*equations, *_in_reading_order(backward, wanted)), (*before, *steps))
+    return Derived((*equations, *_in_reading_order(backward, wanted)), (*forward_steps, *steps))
 
 
 def _in_reading_order(backward: list[Equation], wanted: Iterable[Node]) -> list[Equation]:

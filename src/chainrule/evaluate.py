@@ -25,6 +25,7 @@ from chainrule.expr import (
 )
 from chainrule.functions import Array, expand, function_of
 from chainrule.shapes import Size, show
+from chainrule.stack import block_op, bounds, hstack_op, vstack_op
 
 
 def evaluate(expression: Node, values: Mapping[str, Any]) -> Array:
@@ -177,4 +178,7 @@ _CORE: dict[Op, Callable[[Node, list[Array], dict[str, int]], Array]] = {
     hadamard_op: lambda node, args, sizes: args[0] * args[1],
     matmul_op: lambda node, args, sizes: args[0] @ args[1],
     transpose_op: lambda node, args, sizes: args[0].T,
+    hstack_op: lambda node, args, sizes: np.hstack(args),
+    vstack_op: lambda node, args, sizes: np.vstack(args),
+    block_op: lambda node, args, sizes: args[0][tuple(slice(*(r or (None,))) for r in bounds(node))],
 }

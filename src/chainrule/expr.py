@@ -35,6 +35,7 @@ class Op:
     vjp: Callable[[Node, Node, int], Node]  # (G = dL/dY, Y, i) -> the part of dL/d(operand i)
     rule: str = ""  # what a derivation calls this vjp
     home: str = "chainrule.expr"  # the module that makes it: a pickled node imports it again
+    sized: bool = False  # does the shape depend on the value, too?
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _find_op, (self.name, self.home)
@@ -141,7 +142,7 @@ def apply(op: Op, *args: Node, shape: Shape | None = None, value: Any = None) ->
     """Make a node. The one place where shapes are checked and equal nodes become one."""
     if shape is None:
         try:
-            shape = op.shape(*(a.shape for a in args))
+            shape = op.shape(*(a.shape for a in args), *(value if op.sized else ()))
         except ShapeError as error:
             raise ShapeError(f"{error}{operands_in_words(op.name, args)}") from None
     key = (op, args, shape, value.hex() if isinstance(value, float) else value)  # bits tell -0.0 from 0.0, NaN is NaN

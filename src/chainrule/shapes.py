@@ -58,6 +58,8 @@ def real(number: Any) -> Number:
 
 def fraction(number: Number | str) -> Fraction:
     """The decimal number as it is written: 0.1 is 1/10, and becomes the float 0.1 again."""
+    if type(number) is Fraction:
+        return number  # as most coefficients are, of the many that rewriting makes
     value = number if isinstance(number, str) else real(number)
     if isinstance(value, float) and not math.isfinite(value):
         raise ValueError(f"a coefficient is a finite number, got {value}")

@@ -8,7 +8,7 @@ import pytest
 from networks import ACTIVATIONS, derived, in_columns, is_meaningful
 
 import chainrule as cr
-from chainrule import conventions, derive
+from chainrule import derive, reissue
 from chainrule.check import replay
 from chainrule.check.replay import verify
 from chainrule.derive import Derived, Equation, derive_equations
@@ -276,7 +276,7 @@ def minus_without_its_coefficient(node):
 
 @pytest.mark.parametrize("wrong", [wrong_minus, minus_without_its_coefficient])
 def test_a_wrong_finishing_step_is_caught(wrong, monkeypatch):
-    monkeypatch.setattr(derive, "minus_enters", wrong)
+    monkeypatch.setattr(derive, "FINISHING", (wrong,))
 
     X, W, T = matrix("X", "n", 4), matrix("W", 4, 3, role="parameter"), matrix("T", "n", 3)
     Z = define("Z", X @ W)
@@ -317,7 +317,7 @@ def test_a_wrong_complement_of_a_named_logistic_is_caught(monkeypatch):
 
 
 def test_a_wrong_transpose_of_a_scalar_is_caught(monkeypatch):
-    monkeypatch.setattr(conventions, "_scalar_turned", lambda node: -node)
+    monkeypatch.setattr(reissue, "_scalar_turned", lambda node: -node)
 
     found = verify(in_columns(derived((4, 5, 3), ("tanh", "softmax"), "cross_entropy")))
 

@@ -73,6 +73,49 @@ def test_loss_penalty_and_reduction_are_those_of_the_network(capsys):
     assert capsys.readouterr().out == f"{net.derive()}\n"
 
 
+def test_a_convention_declares_the_reduction_of_the_loss(capsys):
+    main(["derive", "4->3 nobias", "--convention", "raja", "--penalty", "l2(0.1)", "--learning-rate", "matrix"])
+
+    net = Network("4 -> 3 nobias", penalty="l2(0.1)", reduction="sum")
+    printed = capsys.readouterr().out
+    assert printed == f"{net.derive(convention='raja', learning_rate='matrix')}\n"
+    assert "note" not in printed
+
+
+def test_single_options_change_a_convention(capsys):
+    options = "--convention ng --layout rows --weights XWt --scale step --bias ones --sign ascent"
+    main(["derive", "4->3", *options.split()])
+
+    chosen = {"layout": "rows", "weights": "XWt", "scale": "step", "bias": "ones", "sign": "ascent"}
+    assert capsys.readouterr().out == f"{Network('4 -> 3').derive(convention='ng', **chosen)}\n"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--convention", "nilsen"], "unknown convention 'nilsen'; did you mean 'nielsen'?"),
+        (["--weights", "WX"], "weights='WX' is the product W X of columns, and the layout is rows: in layer 1, W1 is"),
+        (["--convention", "raja"], "bias='none' is for networks without biases, and layer 1 has one"),
+    ],
+)
+def test_a_convention_that_cannot_be_is_explained(options, message, capsys):
+    assert main(["derive", "4->3", *options]) != 0
+
+    captured = capsys.readouterr()
+    assert message in " ".join(captured.err.split())
+    assert not captured.out
+
+
+@pytest.mark.parametrize("convention", ["nielsen", "ng", "cs231n", "hse", "pytorch"])
+def test_a_program_in_a_convention_runs(convention, capsys):
+    main(["derive", "4->5 tanh dropout=0.2->3 softmax", "--convention", convention, "--source", "numpy"])
+
+    printed = capsys.readouterr()
+    losses: list[str] = []
+    exec(printed.out, {"print": losses.append})
+    assert float(losses[-1].split()[-1]) < float(losses[0].split()[-1])
+
+
 @pytest.mark.parametrize("spec", [NET, "20 -> 16 gelu dropout=0.5 -> 16 mish residual -> 3 log_softmax nobias"])
 @pytest.mark.parametrize("layout", ["rows", "columns"])
 @pytest.mark.parametrize("solver", ["sgd", "nadam"])

@@ -233,9 +233,9 @@ GOLDEN = {
   \frac{\partial L}{\partial b_{2}} &= \delta^{2} \mathbf{1} && \in \mathbf{R}^{3 \times 1} \\
   \frac{\partial L}{\partial W_{2}} &= \delta^{2} A_{1}^{\top} && \in \mathbf{R}^{3 \times 4} \\
   \delta^{1} &= (W_{2}^{\top} \delta^{2}) && \in \mathbf{R}^{4 \times n} \\
-  &\quad {}\odot (\sigma(1.59577 Z_{1} \odot (1 + 0.044715 Z_{1} \odot Z_{1})) \\
+  &\quad {}\odot (\sigma(1.59577 (Z_{1} + 0.044715 Z_{1} \odot Z_{1} \odot Z_{1})) \\
   &\quad\quad {}+ 1.59577 A_{1} \\
-  &\quad\quad\quad {}\odot \sigma(-1.59577 Z_{1} \odot (1 + 0.044715 Z_{1} \odot Z_{1})) \\
+  &\quad\quad\quad {}\odot \sigma(-1.59577 (Z_{1} + 0.044715 Z_{1} \odot Z_{1} \odot Z_{1})) \\
   &\quad\quad\quad {}\odot (1 + 0.134145 Z_{1} \odot Z_{1})) \\
   \frac{\partial L}{\partial b_{1}} &= \delta^{1} \mathbf{1} && \in \mathbf{R}^{4 \times 1} \\
   \frac{\partial L}{\partial W_{1}} &= \delta^{1} X^{\top} && \in \mathbf{R}^{4 \times 5} \\

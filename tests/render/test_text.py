@@ -282,8 +282,8 @@ backward
       db2 = dZ2 1                               (3 x 1)  sum over examples
       dW2 = dZ2 A1'                             (3 x 4)  product
       dZ1 = (W2' dZ2)                           (4 x n)  product, gelu_tanh
-          ∘ (logistic(1.59577 Z1 ∘ (1 + 0.044715 Z1 ∘ Z1))
-              + 1.59577 A1 ∘ logistic(-1.59577 Z1 ∘ (1 + 0.044715 Z1 ∘ Z1))
+          ∘ (logistic(1.59577 (Z1 + 0.044715 Z1 ∘ Z1 ∘ Z1))
+              + 1.59577 A1 ∘ logistic(-1.59577 (Z1 + 0.044715 Z1 ∘ Z1 ∘ Z1))
                 ∘ (1 + 0.134145 Z1 ∘ Z1))
       db1 = dZ1 1                               (4 x 1)  sum over examples
       dW1 = dZ1 X'                              (4 x 5)  product

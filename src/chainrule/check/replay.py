@@ -21,6 +21,7 @@ from chainrule.expr import (
     add_op,
     apply,
     define_op,
+    full,
     matmul_op,
     rebuild,
     symbol_op,
@@ -28,6 +29,7 @@ from chainrule.expr import (
     toposort_to_names,
 )
 from chainrule.render.text import text
+from chainrule.stack import block_op, hstack_op, vstack_op
 
 __all__ = ["Failure", "Verification", "verify"]
 
@@ -105,7 +107,11 @@ def verify(derived: Derived, *, random_state: int | None = 0, tolerance: float =
     equations, steps = derived.equations, derived.steps
     # The equations first: theirs are the names when another layout has them too.
     roots = [*(e.expression for e in equations), *(node for s in steps for node in (s.before, s.after))]
-    names, large = _sizes(list(toposort(*roots)))
+    roots += derived.factors.values()
+    everything = list(toposort(*roots))
+    names, large = _sizes(everything)
+    if any(node.op in (hstack_op, vstack_op, block_op) for node in everything):
+        large = {}  # sizes that are sums of others
     for smaller in (large, {}):
         streams = np.random.default_rng(random_state).spawn(2)
         new = resized(roots, smaller)
@@ -115,7 +121,7 @@ def verify(derived: Derived, *, random_state: int | None = 0, tolerance: float =
             for s, error in zip(steps, errors, strict=True)
             if not error <= tolerance
         ]
-        failures += [*_dangling_names(equations), *_wrong_slopes(equations, new, names, streams[1])]
+        failures += [*_dangling_names(equations), *_wrong_slopes(derived, new, names, streams[1])]
         if not failures or not smaller:  # else a coefficient may know a size, as in 1' 1 = 784: judge at that size
             break
     worst = max((math.inf if math.isnan(e) else e for e in errors), default=0.0)
@@ -247,9 +253,10 @@ class _Slope:
 
 
 def _wrong_slopes(
-    equations: Sequence[Equation], new: Mapping[Node, Node], names: Mapping[str, int], rng: np.random.Generator
+    derived: Derived, new: Mapping[Node, Node], names: Mapping[str, int], rng: np.random.Generator
 ) -> Iterator[Failure]:
-    """The derivatives of the last loss by its symbols, where they are not its slopes."""
+    """The derivatives of the last loss by its symbols, where they are not its slopes, known multiples aside."""
+    equations = derived.equations
     loss = next((e for e in reversed(equations) if e.phase == "loss"), None)
     defined = {f"d{e.name}" for e in equations}  # these are judged by the derivatives they are used in
     claims = [e for e in equations if e.phase == "backward" and e.name not in defined]
@@ -258,9 +265,12 @@ def _wrong_slopes(
     groups = [claims[i::GROUPS] for i in range(min(GROUPS, len(claims)))]
     found = [_Slope()] * len(groups)
     nodes = [new[e.expression] for e in (loss, *claims)]
-    for values in _draws(toposort(*nodes), names, rng):
+    factors = [new[derived.factors[e.name]] if e.name in derived.factors else full(1, (1, 1)) for e in (loss, *claims)]
+    for values in _draws(toposort(*nodes, *factors), names, rng):
         with np.errstate(all="ignore"):
-            arrays = dict(zip((loss, *claims), evaluate_all(nodes, values), strict=True))
+            found_values, (own, *multiples) = (evaluate_all(list(part), values) for part in (nodes, factors))
+            per_unit = [own / own, *(own / k for k in multiples)]
+            arrays = {e: v * k for e, v, k in zip((loss, *claims), found_values, per_unit, strict=True)}
         for i, group in enumerate(groups):
             if math.isnan(found[i].error):
                 derivatives = {e.name.removeprefix("d"): arrays[e] for e in group}

@@ -11,8 +11,9 @@ from chainrule.activations import activations
 from chainrule.cli.options import Flag, Output, listed
 from chainrule.cli.output import complain, deliver, remark, say
 from chainrule.cli.status import NO, OK
+from chainrule.conventions import CONVENTIONS, find_convention
 from chainrule.losses import LOSSES
-from chainrule.network import LAYOUTS, Network
+from chainrule.network import LEARNING_RATES, Network
 from chainrule.program.code import LANGUAGES
 from chainrule.program.source import PARTS
 from chainrule.updates import UPDATES
@@ -26,11 +27,12 @@ NAMES: dict[str, Iterable[str]] = {
     "Solvers": UPDATES,
     "Languages": LANGUAGES,
     "Parts": PARTS,
-    "Layouts": LAYOUTS,
+    "Conventions": CONVENTIONS,
 }
 EXAMPLES = """Examples:
   chainrule derive "784 -> 128 relu -> 10 softmax"
-  chainrule derive "2 -> 3 tanh -> 1 logistic" --layout columns --verify
+  chainrule derive "2 -> 3 tanh -> 1 logistic" --convention ng --verify
+  chainrule derive "2 -> 3 tanh -> 1" --layout columns --bias ones --scale step
   chainrule derive "4 -> 8 elu(0.5) -> 1" --loss "huber(2)" --penalty "l2(0.1)"
   chainrule derive "4 -> 8 tanh dropout=0.2 -> 3 softmax" --latex -o net.tex
   chainrule derive "4 -> 8 tanh -> 3 softmax" --source numpy -o net.py"""
@@ -45,9 +47,15 @@ def derive(
     *,
     loss: str | None = None,
     penalty: str | None = None,
-    reduction: str = "mean",
-    layout: str = "rows",
+    convention: str | None = None,
+    layout: str | None = None,
+    weights: str | None = None,
+    reduction: str | None = None,
+    scale: str | None = None,
+    bias: str | None = None,
+    sign: str | None = None,
     solver: str = "sgd",
+    learning_rate: str = LEARNING_RATES[0],
     sample_weight: Flag = False,
     latex: Flag = False,
     source: str | None = None,
@@ -65,12 +73,24 @@ def derive(
         A loss by name, with parameters in brackets; by default the usual partner of the last activation.
     penalty
         A sum of l1(strength), l2(strength), elastic_net(strength, ratio), on all weights.
-    reduction
-        mean or sum over the rows.
+    convention
+        As a book writes; the six options below change it.
     layout
         rows: one example is one row of X; columns: one column.
+    weights
+        The product of a layer: XW, XWt, WX, WtX, where t is the transpose.
+    reduction
+        mean or sum over the examples.
+    scale
+        Where the 1/n of a mean stands: delta (in dZ), gradient (in dW and db) or step.
+    bias
+        row, column, none, or ones: the last row of W, with a one beside every input.
+    sign
+        descent, or ascent: derivatives have the other sign and are added.
     solver
         The update rule.
+    learning_rate
+        number: one for all; matrix: one for every weight.
     sample_weight
         Weigh every example.
     latex
@@ -88,8 +108,12 @@ def derive(
         raise ValueError("--latex and --source exclude each other: choose one")
     if part and not source:
         raise ValueError("--part chooses a part of a program: add --source numpy")
-    network = Network(spec, loss, penalty=penalty, reduction=reduction)
-    derivation = network.derive(layout, solver=solver, sample_weight=sample_weight)
+    options = {"weights": weights, "reduction": reduction, "scale": scale, "bias": bias, "sign": sign}
+    chosen = find_convention(convention, layout=layout, **options)
+    network = Network(spec, loss, penalty=penalty, reduction=chosen.reduction or "mean")
+    derivation = network.derive(
+        convention=chosen, solver=solver, learning_rate=learning_rate, sample_weight=sample_weight
+    )
     verification = derivation.verify() if verify else None
     if verification is not None and not verification.ok:
         complain(str(verification))

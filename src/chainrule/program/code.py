@@ -25,6 +25,7 @@ from chainrule.functions import FUNCTIONS, function_of, is_function
 from chainrule.primitives import reciprocal
 from chainrule.program.lower import column_sums_op, repeat_op, row_sums_op, total_op
 from chainrule.shapes import Shape
+from chainrule.stack import block_op, bounds, hstack_op, vstack_op
 
 LOOSE, SUM, PRODUCT, UNARY, POWER, ATOM = range(6)  # how tightly source text binds
 
@@ -42,6 +43,9 @@ class Language:
     column_sums: str
     total: str
     full: str  # {0} is a number, a row or a column, {rows} and {columns} the sizes of the matrix it fills
+    hstack: str  # {0} is the list of what stands side by side
+    vstack: str
+    block: str  # {rows} and {columns} are ranges of {0}
     constants: Mapping[str, str]  # what is not a finite number
     libraries: tuple[str, ...]  # names that programs use themselves
     comment: str = "# "
@@ -62,6 +66,9 @@ NUMPY = Language(
     column_sums="{0}.sum(axis=0, keepdims=True)",
     total="{0}.sum()",
     full="np.full(({rows}, {columns}), {0})",
+    hstack="np.hstack([{0}])",
+    vstack="np.vstack([{0}])",
+    block="{0}[{rows}, {columns}]",
     constants={"inf": "np.inf", "-inf": "-np.inf", "nan": "np.nan"},
     libraries=("np", "scipy"),
 )
@@ -225,6 +232,17 @@ def _transpose(node: Node, memo: Memo, to: Language) -> Code:
     return Code(to.transpose.format(_at(piece, ATOM)), ATOM, piece.shape[::-1])
 
 
+def _stack(node: Node, memo: Memo, to: Language) -> Code:
+    template = to.hstack if node.op is hstack_op else to.vstack
+    return Code(template.format(", ".join(_whole(a, memo, to).text for a in node.args)), ATOM, node.shape)
+
+
+def _block(node: Node, memo: Memo, to: Language) -> Code:
+    rows, columns = (":" if r is None else f"{r[0] or ''}:{r[1]}" for r in bounds(node))
+    text = to.block.format(_at(_whole(node.args[0], memo, to), ATOM), rows=rows, columns=columns)
+    return Code(text, ATOM, node.shape)
+
+
 def _row_sums(node: Node, memo: Memo, to: Language) -> Code:
     return Code(to.row_sums.format(_at(_whole(node.args[0], memo, to), ATOM)), ATOM, node.shape)
 
@@ -289,4 +307,7 @@ _WRITERS: dict[Op, Writer] = {
     row_sums_op: _row_sums,
     column_sums_op: _column_sums,
     total_op: _total,
+    hstack_op: _stack,
+    vstack_op: _stack,
+    block_op: _block,
 }

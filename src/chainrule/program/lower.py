@@ -38,6 +38,7 @@ from chainrule.expr import (
 from chainrule.functions import expand, function_of, is_function
 from chainrule.rewrite import Rewriter, Rule, on
 from chainrule.shapes import Shape, Size
+from chainrule.stack import block_op
 
 
 def _not_differentiated(G: Node, Y: Node, i: int) -> Node:
@@ -314,7 +315,7 @@ def _not_worth_a_name(roots: Sequence[Node]) -> set[Node]:
         if node.shape == (1, 1):
             known = is_coefficient(node) if is_atom(node) else coefficients.issuperset(node.args)
             coefficients |= {node} if known else set()
-        view = is_atom(node) or node.op in (full_op, transpose_op, repeat_op)
+        view = is_atom(node) or node.op in (full_op, transpose_op, repeat_op, block_op)
         multiple = node.op is scale_op and (is_atom(node.args[0]) or node.args[0].op is full_op)
         if view or multiple or node in coefficients:
             found.add(node)

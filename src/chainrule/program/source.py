@@ -30,6 +30,7 @@ class Listing:
     states: tuple[tuple[Node, float], ...]  # with initial values
     hyper: Mapping[str, float]
     rows: tuple[str, int]  # the matrix and the axis that show n
+    rates: tuple[Node, ...] = ()  # learning rates, where every weight has its own
 
 
 def find_language(name: str) -> Language:
@@ -144,9 +145,8 @@ def _commits(listing: Listing, statements: Sequence[Statement], names: Mapping[s
 
 
 def step_inputs(listing: Listing) -> list[str]:
-    """The arguments of a step: data, masks, parameters and states, then the hyper-parameters."""
-    nodes = (*listing.data, *listing.randoms, *listing.parameters, *(s for s, _ in listing.states))
-    return [str(n.name) for n in nodes]
+    """The arguments of a step: data, masks, parameters, states and rates, then the hyper-parameters."""
+    return [str(n.name) for n in _supplied(listing)]
 
 
 def step_outputs(listing: Listing) -> list[str]:
@@ -203,10 +203,11 @@ def _program(listing: Listing, statements: Sequence[Statement], to: Language) ->
         f"{s.name} = {f'np.full(({shapes[s.name]}), {v!r})' if s.shape != (1, 1) else repr(v)}"
         for s, v in listing.states
     ]
+    rate = 0.1 if not listing.states else listing.hyper.get("lr", 0.01)
+    lines += [f"{r.name} = np.full(({shapes[r.name]}), {rate!r})" for r in listing.rates]
     loop = ["for epoch in range(101):"]
     loop += [f"    {M.name} = (rng.random(({shapes[M.name]})) < {_keep(M)}) / {_keep(M)}" for M in listing.randoms]
-    rate = 0.1 if not listing.states else listing.hyper.get("lr", 0.01)
-    call = _wrapped("step(", [*step_inputs(listing), f"lr={rate!r}"], ")")
+    call = _wrapped("step(", [*step_inputs(listing), *([f"lr={rate!r}"] if "lr" in listing.hyper else [])], ")")
     outputs = _wrapped("", step_outputs(listing), "")
     loop.append(textwrap.indent(f"{outputs} = {call}", "    "))
     loop += ["    if epoch % 20 == 0:", '        print(f"epoch {epoch:3d}  loss {float(loss):.6f}")']
@@ -214,7 +215,8 @@ def _program(listing: Listing, statements: Sequence[Statement], to: Language) ->
 
 
 def _supplied(listing: Listing) -> tuple[Node, ...]:
-    return (*listing.data, *listing.randoms, *listing.parameters, *(s for s, _ in listing.states))
+    states = (s for s, _ in listing.states)
+    return (*listing.data, *listing.randoms, *listing.parameters, *states, *listing.rates)
 
 
 def _initial(W: Node, shape: str) -> str:

@@ -13,7 +13,7 @@ from chainrule.derive import Equation
 from chainrule.errors import UnknownNameError
 from chainrule.expr import Node, define_op, is_atom, toposort
 from chainrule.functions import Function
-from chainrule.render.lines import Piece, broken, joined
+from chainrule.render.lines import Piece, Written, broken, joined
 from chainrule.render.notation import (
     ATOM,
     POSTFIX,
@@ -22,11 +22,10 @@ from chainrule.render.notation import (
     SUM,
     Form,
     Notation,
-    Written,
     compose,
     form,
-    number_text,
 )
+from chainrule.render.numbers import number_text
 from chainrule.render.text import without_repeats
 from chainrule.shapes import Shape, Size
 
@@ -100,8 +99,11 @@ def _word(word: str) -> str:
     return rf"\text{{{escaped}}}"
 
 
-def _name(name: str, derivatives: Derivatives, known: Collection[str]) -> Written:
-    """A name, or the derivative that it stands for: dW1 is dL/dW1, and dZ1 also the error signal delta^1."""
+def _name(name: str, derivatives: Derivatives, known: Collection[str], multiples: Collection[str]) -> Written:
+    """A name, or the derivative that it stands for: dW1 is dL/dW1, and dZ1 also the error signal delta^1.
+
+    A multiple of a derivative is dW1 in upright and italic letters.
+    """
     of = name[1:] if name[0] == "d" and name[1:] in known else ""
     if not of and (match := A_DERIVATIVE.fullmatch(name)):
         of = match[1]
@@ -112,6 +114,8 @@ def _name(name: str, derivatives: Derivatives, known: Collection[str]) -> Writte
         latex = r"\delta" + (f"^{{{layer[1]}}}" if layer[1] else "")
         return Written((Piece(latex, _measure(latex)),), POSTFIX if layer[1] else ATOM)
     below = name_latex(of)
+    if name in multiples:
+        return Written((Piece(rf"\mathrm{{d}}{below.text}", 1 + _measure(below.text)),), ATOM)
     latex = rf"\frac{{\partial L}}{{\partial {below.text}}}"
     return Written((Piece(latex, 2 + _measure(below.text)),), POSTFIX, tall=True)
 
@@ -187,15 +191,20 @@ LATEX = Notation(
     power="{0}^{{{1}}}",
     hadamard=r"\odot",
     divided=r"\oslash",
+    stacked=r"\begin{{bmatrix}} {0} \end{{bmatrix}}",
+    beside=" & ",
+    below=r" \\ ",
+    block="{0}({1}, {2})",
+    span="{0}{{:}}{1}",
     fraction=r"\frac{{{0}}}{{{1}}}",
 )
 
 
-def _alphabet(derivatives: Derivatives, known: Collection[str]) -> Notation:
+def _alphabet(derivatives: Derivatives, known: Collection[str], multiples: Collection[str] = ()) -> Notation:
     ways = get_args(Derivatives)
     if derivatives not in ways:
         raise UnknownNameError(f"derivatives are written as one of {', '.join(ways)}, got {derivatives!r}")
-    return replace(LATEX, name=partial(_name, derivatives=derivatives, known=known))
+    return replace(LATEX, name=partial(_name, derivatives=derivatives, known=known, multiples=multiples))
 
 
 # ---- expressions and derivations
@@ -237,12 +246,19 @@ def latex(expression: Node, *, derivatives: Derivatives = "delta") -> str:
     return compose(expression, to).text
 
 
-def equations_latex(equations: Iterable[Equation], *, derivatives: Derivatives = "delta") -> str:
+def equations_latex(
+    equations: Iterable[Equation],
+    *,
+    derivatives: Derivatives = "delta",
+    multiples: Collection[str] = (),
+    notes: Iterable[str] = (),
+) -> str:
     r"""The equations by phase with their shapes, as an `align*` that fits an A4 article and needs amsmath only.
 
-    Phases are lines of the alignment, not `\intertext`, which web pages and notebooks do not know.
+    Phases are lines of the alignment, not `\intertext`, which web pages and notebooks do not know. Names that stand
+    for `multiples` of derivatives are not written as derivatives; the `notes` say which multiples.
     """
-    return _aligned(list(equations), derivatives, "")
+    return _aligned(list(equations), derivatives, "", multiples, notes)
 
 
 def document(equations: Iterable[Equation], *, derivatives: Derivatives = "delta") -> str:
@@ -252,15 +268,21 @@ def document(equations: Iterable[Equation], *, derivatives: Derivatives = "delta
     return "\n".join([*start, body, r"\end{document}", ""])
 
 
-def _aligned(equations: list[Equation], derivatives: Derivatives, after_heading: str) -> str:
+def _aligned(
+    equations: list[Equation],
+    derivatives: Derivatives,
+    after_heading: str,
+    multiples: Collection[str] = (),
+    notes: Iterable[str] = (),
+) -> str:
     equations, likewise = without_repeats(equations)
     names = {str(n.name) for n in toposort(*(e.expression for e in equations)) if is_atom(n)}
-    to = _alphabet(derivatives, names | {e.name for e in equations})
+    to = _alphabet(derivatives, names | {e.name for e in equations}, multiples)
     left = [to.name(e.name) for e in equations]
     shapes = [_shape(e.shape) for e in equations]
     width = LINE - GAPS - max((_measure(s) for s in shapes), default=0)
     width -= max((p.width for w in left for p in w.pieces), default=0)
-    rows: list[str] = []
+    rows = [rf"  &\rlap{{\text{{{_note(note, derivatives)}}}}} \\" for note in notes]
     for i, (e, name, shape) in enumerate(zip(equations, left, shapes, strict=True)):
         if i == 0 or e.phase != equations[i - 1].phase:
             rows.append(rf"  &\textit{{{e.phase}}} \\{after_heading}")
@@ -271,6 +293,14 @@ def _aligned(equations: list[Equation], derivatives: Derivatives, after_heading:
         rows.append(rf"  &\textit{{likewise for }} {', '.join(name_latex(name).text for name in likewise)} \\")
     body = "\n".join(rows).removesuffix(r" \\")
     return f"\\begin{{align*}}\n{body}\n\\end{{align*}}"
+
+
+def _note(words: str, derivatives: Derivatives) -> str:
+    """A sentence with its names in formulas."""
+    if derivatives == "delta":
+        words = words.replace("dZ", r"$\delta$")
+    words = re.sub(r"\bd([A-Zb])\b", r"$\\mathrm{d}\1$", words)
+    return re.sub(r"(-?(?:1/)?[ns1])(?= times)", r"$\1$", words).replace("net.loss", "that of the network")
 
 
 def _shape(shape: Shape) -> str:

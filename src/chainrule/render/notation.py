@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from fractions import Fraction
 from string import Formatter
 
 from chainrule.expr import (
@@ -29,28 +28,15 @@ from chainrule.expr import (
 )
 from chainrule.functions import Function, function_of
 from chainrule.primitives import reciprocal
-from chainrule.render.lines import Piece, joined
+from chainrule.render.lines import Piece, Written
+from chainrule.render.numbers import range_text, ratio
+from chainrule.stack import block_op, bounds, hstack_op, vstack_op
 
 # How tightly the outermost operation of a written formula binds. Products are written without brackets only beside
 # products of their own kind, so that A B and A ∘ B never mix.
 SUM, QUOTIENT, PRODUCT, POSTFIX, ATOM = 1, 2, 3, 4, 5
 STACKED = 24  # letters: a wider quotient is not written as a fraction, because no line can end inside one
 LONGEST = 100_000  # letters: nobody reads more
-
-
-@dataclass(frozen=True, slots=True)
-class Written:
-    """A formula, or a part of one."""
-
-    pieces: tuple[Piece, ...]
-    binds: int
-    tall: bool = False  # is there a fraction in it?
-    constant: bool = False  # one number in every entry: its shape does not show
-
-    @property
-    def text(self) -> str:
-        """On one line."""
-        return joined(self.pieces)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +73,11 @@ class Notation:
     power: str  # "{0}^{1}"
     hadamard: str  # the sign of the product, entry by entry
     divided: str  # the sign of the quotient, entry by entry
+    stacked: str  # "[{0}]", around matrices side by side and one below the other
+    beside: str  # the sign between those side by side
+    below: str  # and between those one below the other
+    block: str  # {0} is a matrix, {1} rows and {2} columns of it
+    span: str  # from {0} to {1}
     over: str | None = None  # the sign before a coefficient's denominator, where it stands behind the matrix
     fraction: str | None = None  # or: a coefficient is a fraction in front of it, and so are short quotients
 
@@ -333,6 +324,19 @@ def _fraction(top: Written | None, bottom: Written | None, body: Written | None,
     return whole
 
 
+def _stacked(node: Node, memo: Memo, to: Notation) -> Written:
+    """[A, B] and [A; B], in which no line ends."""
+    operands = (f"{{{i}}}" for i in range(len(node.args)))
+    template = to.stacked.replace("{0}", (to.beside if node.op is hstack_op else to.below).join(operands))
+    return fill(Form(template, ATOM), {str(i): _solid(memo[a], to) for i, a in enumerate(node.args)}, to)
+
+
+def _block(node: Node, memo: Memo, to: Notation) -> Written:
+    """A(1:3, :), counted from 1."""
+    rows, columns = (glyph(range_text(r, to.span), to) for r in bounds(node))
+    return fill(Form(to.block, ATOM), {"0": _operand(memo[node.args[0]], to, ATOM), "1": rows, "2": columns}, to)
+
+
 def _function(node: Node, memo: Memo, to: Notation) -> Written:
     written = to.function(function_of(node), node.value)
     args = [_entries(a, memo, to) for a in node.args]
@@ -352,10 +356,13 @@ _WRITERS: dict[Op, Callable[[Node, Memo, Notation], Written]] = {
     hadamard_op: _hadamard,
     matmul_op: _matmul,
     scale_op: _scale,
+    hstack_op: _stacked,
+    vstack_op: _stacked,
+    block_op: _block,
 }
 
 
-# ---- what a node is, and what a number looks like
+# ---- what a node is
 
 
 def is_ones(node: Node) -> bool:
@@ -375,19 +382,6 @@ def _first_factor(node: Node) -> Node:
 
 def _is_constant(node: Node, memo: Memo) -> bool:
     """Is one number all there is to see in a formula?"""
-    if is_atom(node) or node.op is matmul_op:
+    if is_atom(node) or node.op in (matmul_op, hstack_op, vstack_op):
         return False
     return all(memo[a].constant for a in (node.args[:1] if node.op is scale_op else node.args))
-
-
-def number_text(value: float) -> str:
-    """A number to six digits, for reading: 2, 0.1, 1e-08."""
-    return str(int(value)) if float(value).is_integer() and abs(value) < 1e15 else f"{float(value):.6g}"
-
-
-def ratio(number: Fraction) -> tuple[float, int]:
-    """A coefficient as numerator and denominator: (1, 2) for a half, (1, 784), and (0.01, 1) for a decimal."""
-    decimal = number.denominator % 5 == 0 and Fraction(f"{float(number):.6g}") == number
-    if decimal or number.denominator >= 1000 or number.numerator >= 1000:
-        return float(number), 1
-    return number.numerator, number.denominator

@@ -9,8 +9,9 @@ from collections.abc import Iterable
 from chainrule.derive import Equation
 from chainrule.expr import Node, define_op
 from chainrule.functions import Function
-from chainrule.render.lines import Piece, broken, joined, price
-from chainrule.render.notation import ATOM, Form, Notation, Written, compose, form, number_text, write
+from chainrule.render.lines import Piece, Written, broken, joined, price
+from chainrule.render.notation import ATOM, Form, Notation, compose, form, write
+from chainrule.render.numbers import number_text
 from chainrule.shapes import show
 
 WIDTH = 80
@@ -43,6 +44,11 @@ TEXT = Notation(
     power="{0}^{1}",
     hadamard="∘",
     divided="/",
+    stacked="[{0}]",
+    beside=", ",
+    below="; ",
+    block="{0}({1}, {2})",
+    span="{0}:{1}",
     over="/",
 )
 
