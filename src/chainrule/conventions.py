@@ -11,6 +11,7 @@ from chainrule.expr import (
     Node,
     add_op,
     define,
+    full,
     hadamard_op,
     is_atom,
     matmul_op,
@@ -75,7 +76,10 @@ def reissue(
         new = define(e.name, tidy)
         old[e.node] = scale(turn(new, e.name), 1 / number, *((s, -k) for s, k in powers))
         equations.append(replace(e, expression=tidy, shape=new.shape))
-    return Derived(tuple(equations), (*derived.steps, *rewriter.steps))
+    unit = full(1, (1, 1))
+    factors = {e.name: scale(unit, number, *powers) for e in equations for number, powers in [factor(e.name)]}
+    changed = {name: k for name, k in factors.items() if k is not unit}
+    return Derived(tuple(equations), (*derived.steps, *rewriter.steps), changed)
 
 
 def _scalar_turned(root: Node) -> Node:

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from chainrule.check.replay import Verification, verify
+from chainrule.check.replay import verify
+from chainrule.check.verification import Verification
 from chainrule.derive import Derived, Equation
 from chainrule.errors import UnknownNameError, nearest
 from chainrule.program.source import Listing, program

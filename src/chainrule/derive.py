@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from typing import Literal
 
@@ -122,6 +122,7 @@ class Derived:
 
     equations: tuple[Equation, ...]
     steps: tuple[Step, ...]
+    factors: Mapping[str, Node] = field(default_factory=dict)  # of a name that stands for a multiple of what it says
 
 
 def derive_equations(
@@ -159,20 +160,32 @@ def derive_equations(
     backward: list[Equation] = []
     steps: list[Step] = []
 
+    trail: dict[Node, dict[Step, None]] = {}  # the steps to a node from the named ones above it
+
     def settle(node: Node, G: Node) -> Node:
         if node is loss or not is_atom(node):
             return G
+        before = len(rewriter.steps)
         G = rewriter(G)
+        way = trail.setdefault(node, {})
+        way |= dict.fromkeys(rewriter.steps[before:])
         if node not in named or (node not in wanted and _is_number(G)):
             return G  # its steps belong to the next equation, where it is put in
         name, tidy = f"d{node.name}", minus_enters(G)
         if tidy is not G:
-            rewriter.steps.append(Step(minus_enters.__name__, G, tidy))
-        steps.extend(replace(s, equation=name) for s in rewriter.steps[len(steps) :])
+            way[Step(minus_enters.__name__, G, tidy, identity=minus_enters.__doc__ or "")] = None
+        steps.extend(replace(s, equation=name) for s in way)
+        way.clear()
         backward.append(Equation(name, tidy, node.shape, via[node], "backward"))
         return define(name, tidy)
 
-    adjoint = sweep({loss: full(1, (1, 1))}, wanted, settle)
+    def passed(node: Node, i: int, G: Node, part: Node) -> None:
+        way = trail.setdefault(node.args[i], {})
+        way |= trail.get(node, {})
+        if part is not G:
+            way[Step(node.op.rule or "coefficient", G, part, via=(node, i))] = None
+
+    adjoint = sweep({loss: full(1, (1, 1))}, wanted, settle, passed=passed)
     backward.extend(
         Equation(f"d{w.name}", full(0, w.shape), w.shape, "the loss does not depend on it", "backward")
         for w in wanted

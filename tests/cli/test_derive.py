@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 
-from chainrule.check.replay import Failure, Verification
+from chainrule.check.verification import Failure, Verification
 from chainrule.cli import main
 from chainrule.derivation import Derivation
 from chainrule.network import Network
