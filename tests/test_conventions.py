@@ -1,5 +1,6 @@
 """Conventions: one derivation re-read, checked against the first by numbers and against the books by text."""
 
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -9,7 +10,7 @@ from networks import ACTIVATIONS, derived, in_columns, is_meaningful, network, r
 from chainrule.check.replay import verify
 from chainrule.conventions import ONE, columns, reissue
 from chainrule.evaluate import evaluate_all
-from chainrule.expr import scalar, size, symbol_op, toposort
+from chainrule.expr import full, scalar, size, symbol_op, toposort
 from chainrule.losses import LOSSES
 from chainrule.render.text import text
 
@@ -191,7 +192,9 @@ def test_ascent_has_the_other_sign():
     assert backward(up)[0] == "dZ2 = (Y - P)/n"
     assert backward(up)[1:] == backward(d)[1:]
     assert_same(d, up, lambda name: False, uphill)
-    assert {f.rule for f in verify(up).failures} == {"differences"}  # which is what ascent means
+    assert up.factors["dW1"] is full(-1, (1, 1))
+    assert verify(up)
+    assert {f.rule for f in verify(replace(up, factors={})).failures} == {"differences"}  # -1 must be stated
 
 
 def test_inputs_and_losses_have_factors_too():

@@ -79,7 +79,8 @@ def reissue(
     unit = full(1, (1, 1))
     factors = {e.name: scale(unit, number, *powers) for e in equations for number, powers in [factor(e.name)]}
     changed = {name: k for name, k in factors.items() if k is not unit}
-    return Derived(tuple(equations), (*derived.steps, *rewriter.steps), changed)
+    turned_names = frozenset(str(node.name) for node in old if is_atom(node) and flip(str(node.name)))
+    return Derived(tuple(equations), (*derived.steps, *rewriter.steps), changed, derived, turned_names)
 
 
 def _scalar_turned(root: Node) -> Node:

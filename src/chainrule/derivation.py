@@ -12,8 +12,7 @@ from chainrule.check.verification import Verification
 from chainrule.derive import Derived, Equation
 from chainrule.errors import UnknownNameError, nearest
 from chainrule.program.source import Listing, program
-from chainrule.render.latex import equations_latex
-from chainrule.render.text import equations_text
+from chainrule.render.views import view_latex, view_text
 from chainrule.rewrite import Step
 
 
@@ -82,20 +81,46 @@ class Derivation:
     def __str__(self) -> str:
         """The network, its notes and its equations, within 80 columns."""
         head = [f"{self.listing.title} ({self.layout})", *(f"note: {note}" for note in self.notes)]
-        return "\n".join([*_filled(head), equations_text(self.equations)])
+        return "\n".join([*_filled(head), self.view()])
 
     def __repr__(self) -> str:
         return f"<Derivation of {self.listing.title}: {len(self.equations)} equations, {len(self.steps)} steps>"
 
-    def latex(self, **options: Any) -> str:
-        """Write the equations as LaTeX; `derivatives="partial"` writes dL/dZ for the error signals.
+    def view(self, depth: str = "rules") -> str:
+        """Write the derivation as plain text, as deep as is wanted, within 80 columns.
+
+        Parameters
+        ----------
+        depth : {"equations", "rules", "steps"}
+            The equations alone; with shapes and the rules that made them, as `print` shows them; or every step, with
+            the reason for it: an identity, or by which indices a derivative is passed on.
+
+        Examples
+        --------
+        >>> import chainrule as cr
+        >>> d = cr.Network("4 -> 3 identity").derive()
+        >>> for step in d.steps:
+        ...     if step.equation == "dW1":
+        ...         print(step.rule, step.shapes, step.why, sep="; ")
+        product; (('n', 3), (4, 3)); W1[k,j] meets X[i,k] in every row i of X W1: the sum of X[i,k] dZ1[i,j] over i is
+        [k,j] of X' dZ1
+        """
+        return view_text(self.derived, depth)
+
+    def latex(self, view: str = "equations", **options: Any) -> str:
+        """Write the derivation as LaTeX; `derivatives="partial"` writes dL/dZ for the error signals.
+
+        Parameters
+        ----------
+        view : {"equations", "rules", "steps"}
+            As for `view`.
 
         Returns
         -------
         str
-            A display that needs amsmath only.
+            Displays that need amsmath only.
         """
-        return equations_latex(self.equations, **options)
+        return view_latex(self.derived, view, **options)
 
     def source(self, language: str = "numpy", part: str = "program") -> str:
         """Write the equations as a program.

@@ -123,6 +123,8 @@ class Derived:
     equations: tuple[Equation, ...]
     steps: tuple[Step, ...]
     factors: Mapping[str, Node] = field(default_factory=dict)  # of a name that stands for a multiple of what it says
+    origin: Derived | None = None  # what this one is a reading of: its steps come first
+    turned: frozenset[str] = frozenset()  # the names that stand for the transpose of what they are there
 
 
 def derive_equations(

@@ -142,10 +142,8 @@ class World:
         return out % PRIME if self.exact else out
 
     def _filled(self, node: Node) -> Any:
-        if not self.exact:
-            return np.full(self.shape(node), 1.0 if node.op is ones_op else node.value)
-        value = Fraction(1) if node.op is ones_op else _read(node.value)[0]
-        return np.full(self.shape(node), _residue(value), object)
+        value = 1.0 if node.op is ones_op else node.value
+        return np.full(self.shape(node), _residue(value) if self.exact else value, object if self.exact else float)
 
     def coefficient(self, node: Node, args: list[Any]) -> Any:
         number, exponents = node.value
@@ -155,12 +153,16 @@ class World:
         return k
 
 
-def _residue(q: Fraction) -> int:
+def _residue(number: float | Fraction) -> int:
+    q, _ = _read(number)
     return q.numerator * pow(q.denominator, -1, PRIME) % PRIME
 
 
-def _read(value: float) -> tuple[Fraction, bool]:
-    """The short fraction or decimal that a float was made from, and whether there is one."""
+def _read(number: float | Fraction) -> tuple[Fraction, bool]:
+    """The short fraction or decimal that a number was made from, and whether there is one."""
+    if isinstance(number, Fraction) and number.denominator <= 10**12:
+        return number, True
+    value = float(number)
     if not math.isfinite(value):
         return Fraction(crc32(repr(value).encode())), False
     short, decimal = Fraction(value).limit_denominator(10**6), Fraction(repr(value))
@@ -242,7 +244,8 @@ def _is_inexact(node: Node) -> bool:
 
 
 def _is_rounded(node: Node) -> bool:
-    return node.op is full_op and not _read(node.value)[1]
+    numbers = [node.value] if node.op is full_op else [node.value[0]] if node.op is scale_op else []
+    return not all(_read(number)[1] for number in numbers)
 
 
 def _is_quotient(node: Node) -> bool:
@@ -289,11 +292,12 @@ def _off_slope(s: Step, world: World) -> float:
     )
     for line in lines:
         where = line if axis != 0 else line.T
-        wide, near = ((moved(t, where) - moved(-t, where)) / t for t in (2, 1))
-        smooth = abs(near - wide) * 1e4 <= abs(near) + abs(wide) + 1e-5 * abs(moved(0, where))
-        if not smooth.all():
+        width = step if axis is None else (step * where).sum(axis, keepdims=True)
+        near, wide, far = ((moved(t, where) - moved(-t, where)) / (2 * t * width) for t in (1, 2, 4))
+        kink = float(np.max(abs(far - wide - 4 * (wide - near)), initial=0))  # of a smooth function next to nothing
+        if not kink <= 1e-8 * np.max(abs(near), initial=0):
             return math.nan
-        pull = G * (4 * near - wide) / 6 / (step if axis is None else (step * where).sum(axis, keepdims=True))
+        pull = G * (4 * near - wide) / 3
         share += pull if axis is None else pull.sum(axis, keepdims=True) * where
         scale = max(scale, float(np.max(abs(pull), initial=0)))
     return _relative(abs(share - world(s.after)), scale)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+import textwrap
 import unicodedata
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Literal, get_args
@@ -28,6 +29,7 @@ from chainrule.render.notation import (
     number_text,
 )
 from chainrule.render.text import without_repeats
+from chainrule.rewrite import Step
 from chainrule.shapes import Shape, Size
 
 Derivatives = Literal["delta", "partial"]
@@ -237,12 +239,45 @@ def latex(expression: Node, *, derivatives: Derivatives = "delta") -> str:
     return compose(expression, to).text
 
 
-def equations_latex(equations: Iterable[Equation], *, derivatives: Derivatives = "delta") -> str:
+def equations_latex(equations: Iterable[Equation], *, derivatives: Derivatives = "delta", rules: bool = False) -> str:
     r"""The equations by phase with their shapes, as an `align*` that fits an A4 article and needs amsmath only.
 
     Phases are lines of the alignment, not `\intertext`, which web pages and notebooks do not know.
     """
-    return _aligned(list(equations), derivatives, "")
+    return _aligned(list(equations), derivatives, "", rules)
+
+
+def steps_latex(
+    listed: Sequence[tuple[Equation, str, Sequence[tuple[Step, str]]]], *, derivatives: Derivatives = "delta"
+) -> str:
+    """For each equation a sentence, and every step to it with its reason, as an `align*` of its own."""
+    names = {str(n.name) for e, _, _ in listed for n in toposort(e.expression) if is_atom(n)}
+    to = _alphabet(derivatives, names | {e.name for e, _, _ in listed})
+    return "\n\n".join(_steps(e, lead, steps, to) for e, lead, steps in listed)
+
+
+def _steps(e: Equation, lead: str, steps: Sequence[tuple[Step, str]], to: Notation) -> str:
+    def formula(node: Node, before: str) -> list[str]:
+        pieces = (to.name(node.value) if node.op is define_op else compose(node, to)).pieces
+        first, *more = broken(pieces, LINE - GAPS, LINE - GAPS, _indent, to.space)
+        return [f"{before} {joined(first)}", *(f"&{_quads(line[0])} {{}}{joined(line)}" for line in more)]
+
+    rows = [*formula(e.expression, f"{to.name(e.name).text} &="), *_words(lead or e.rule)]
+    for number, (s, reason) in enumerate(steps, 1):
+        rows += [rf"&\textit{{{number}. {_escaped(s.rule.replace('_', ' '))}}}"]
+        rows += formula(s.before, "&") + formula(s.after, "&=" if s.via is None else r"&\mapsto") + _words(reason)
+    body = " \\\\\n".join(f"  {row}" for row in rows)
+    return f"\\begin{{align*}}\n{body}\n\\end{{align*}}"
+
+
+def _words(sentence: str) -> list[str]:
+    return [rf"&\quad\text{{{_escaped(line)}}}" for line in textwrap.wrap(sentence, int(LINE))]
+
+
+def _escaped(text: str) -> str:
+    """Plain text between formulas."""
+    signs = {"∘": r"$\odot$", "\\": r"\textbackslash{}", "^": r"\^{}", "~": r"\~{}", "<": r"$<$", ">": r"$>$"}
+    return "".join(signs.get(c, f"\\{c}" if c in "_{}%&#$" else c) for c in text)
 
 
 def document(equations: Iterable[Equation], *, derivatives: Derivatives = "delta") -> str:
@@ -252,7 +287,7 @@ def document(equations: Iterable[Equation], *, derivatives: Derivatives = "delta
     return "\n".join([*start, body, r"\end{document}", ""])
 
 
-def _aligned(equations: list[Equation], derivatives: Derivatives, after_heading: str) -> str:
+def _aligned(equations: list[Equation], derivatives: Derivatives, after_heading: str, rules: bool = False) -> str:
     equations, likewise = without_repeats(equations)
     names = {str(n.name) for n in toposort(*(e.expression for e in equations)) if is_atom(n)}
     to = _alphabet(derivatives, names | {e.name for e in equations})
@@ -265,7 +300,8 @@ def _aligned(equations: list[Equation], derivatives: Derivatives, after_heading:
         if i == 0 or e.phase != equations[i - 1].phase:
             rows.append(rf"  &\textit{{{e.phase}}} \\{after_heading}")
         first, *more = broken(compose(e.expression, to).pieces, width, width, _indent, to.space)
-        rows.append(rf"  {name.text} &= {joined(first)} && {shape} \\")
+        rule = rf" && \textit{{{_escaped(e.rule)}}}" if rules else ""
+        rows.append(rf"  {name.text} &= {joined(first)} && {shape}{rule} \\")
         rows += [rf"  &{_quads(line[0])} {{}}{joined(line)} \\" for line in more]
     if likewise:
         rows.append(rf"  &\textit{{likewise for }} {', '.join(name_latex(name).text for name in likewise)} \\")
