@@ -30,6 +30,7 @@ LAYERS = [
     "render evaluate",
     "check",
     "program",
+    "worked",
     "engine",
     "derivation",
     "network",

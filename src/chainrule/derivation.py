@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,7 @@ from chainrule.errors import UnknownNameError, nearest
 from chainrule.program.source import Listing, program
 from chainrule.render.views import view_latex, view_text
 from chainrule.rewrite import Step
+from chainrule.worked import Worked, work_out
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,6 +122,102 @@ class Derivation:
             Displays that need amsmath only.
         """
         return view_latex(self.derived, view, **options)
+
+    def with_numbers(
+        self,
+        params: Mapping[str, Any],
+        X: Any,
+        Y: Any,
+        *,
+        digits: int = 4,
+        sample_weight: Any = None,
+        random_state: Any = 0,
+        **hyper: float,
+    ) -> Worked:
+        """Work out every equation for given data: symbols, numbers, result, as an engineer writes them.
+
+        Parameters
+        ----------
+        params : mapping of str to array
+            As `Network.init` gives them, in rows, whatever the layout of the derivation.
+        X, Y : arrays
+            As for `Network.loss`.
+        digits : int
+            Significant digits of the smallest number in a matrix.
+        sample_weight : array of shape (n,), optional
+            For a derivation with weights; 1 for each example where it is not given.
+        random_state : int, Generator or None
+            Draws the dropout masks.
+        **hyper
+            Hyper-parameters of the update rule, such as `lr=0.5`.
+
+        Returns
+        -------
+        Worked
+            Printed by `print`; `.latex()`, `.six_steps()`; `["dW1"]` is one result.
+
+        Examples
+        --------
+        >>> import chainrule as cr
+        >>> d = cr.Network("2 -> 1 identity nobias").derive()
+        >>> print(d.with_numbers({"W1": [[0.5], [-1]]}, [[1, 2], [3, 4]], [[0], [1]], lr=0.1))
+        forward
+          Z1 = X W1                                                              (2 x 1)
+             = [1 2] [ 0.5]
+               [3 4] [-1.0]
+             = [-1.5]
+               [-2.5]
+        ...
+          W1_next = W1 - lr dW1                                                  (2 x 1)
+                  = [ 0.5] - 0.1 [-6.0]
+                    [-1.0]       [-8.5]
+                  = [ 1.10]
+                    [-0.15]
+        """
+        data = {"sample_weight": sample_weight, "random_state": random_state}
+        return work_out(self.derived, self.listing, params, X, Y, digits=digits, hyper=hyper, **data)
+
+    def entry(
+        self,
+        name: str,
+        i: int,
+        j: int,
+        params: Mapping[str, Any],
+        X: Any,
+        Y: Any,
+        *,
+        latex: bool = False,
+        digits: int = 4,
+        **options: Any,
+    ) -> str:
+        """Explain one entry of one equation by its indices, with numbers. Indices count from 0.
+
+        Parameters
+        ----------
+        name : str
+            Of the equation, such as "dW2".
+        i, j : int
+            Row and column.
+        params, X, Y, digits, **options
+            As for `with_numbers`.
+        latex : bool
+            As LaTeX instead of text.
+
+        Examples
+        --------
+        >>> import chainrule as cr
+        >>> d = cr.Network("2 -> 1 identity nobias").derive()
+        >>> print(d.entry("dW1", 1, 0, {"W1": [[0.5], [-1]]}, [[1, 2], [3, 4]], [[0], [1]]))
+        dW1 = X' dZ1
+        dW1[1,0] is row 1 of X' times column 0 of dZ1
+          = X[0,1] · dZ1[0,0] + X[1,1] · dZ1[1,0]
+          = 2 · (-0.75) + 4 · (-1.75)
+          = -8.5
+          W1[k,j] meets X[i,k] in every row i of X W1: the sum of X[i,k] dZ1[i,j] over i
+          is [k,j] of X' dZ1
+        """
+        worked = self.with_numbers(params, X, Y, digits=digits, **options)
+        return worked.entry(self.derived, name, i, j, latex=latex)
 
     def source(self, language: str = "numpy", part: str = "program") -> str:
         """Write the equations as a program.

@@ -193,7 +193,8 @@ LATEX = Notation(
 )
 
 
-def _alphabet(derivatives: Derivatives, known: Collection[str]) -> Notation:
+def alphabet(derivatives: Derivatives = "delta", known: Collection[str] = ()) -> Notation:
+    """The notation in which dZ1 is an error signal or a derivative; so is d before a name that is known."""
     ways = get_args(Derivatives)
     if derivatives not in ways:
         raise UnknownNameError(f"derivatives are written as one of {', '.join(ways)}, got {derivatives!r}")
@@ -233,7 +234,7 @@ def latex(expression: Node, *, derivatives: Derivatives = "delta") -> str:
     >>> print(cr.latex(cr.tanh(X @ W + cr.ones("n") @ b)))
     \tanh(X W + \mathbf{1} b)
     """
-    to = _alphabet(derivatives, {str(node.name) for node in toposort(expression) if is_atom(node)})
+    to = alphabet(derivatives, {str(node.name) for node in toposort(expression) if is_atom(node)})
     if expression.op is define_op:
         return f"{to.name(expression.value).text} = {compose(expression.args[0], to).text}"
     return compose(expression, to).text
@@ -252,7 +253,7 @@ def steps_latex(
 ) -> str:
     """For each equation a sentence, and every step to it with its reason, as an `align*` of its own."""
     names = {str(n.name) for e, _, _ in listed for n in toposort(e.expression) if is_atom(n)}
-    to = _alphabet(derivatives, names | {e.name for e, _, _ in listed})
+    to = alphabet(derivatives, names | {e.name for e, _, _ in listed})
     return "\n\n".join(_steps(e, lead, steps, to) for e, lead, steps in listed)
 
 
@@ -290,7 +291,7 @@ def document(equations: Iterable[Equation], *, derivatives: Derivatives = "delta
 def _aligned(equations: list[Equation], derivatives: Derivatives, after_heading: str, rules: bool = False) -> str:
     equations, likewise = without_repeats(equations)
     names = {str(n.name) for n in toposort(*(e.expression for e in equations)) if is_atom(n)}
-    to = _alphabet(derivatives, names | {e.name for e in equations})
+    to = alphabet(derivatives, names | {e.name for e in equations})
     left = [to.name(e.name) for e in equations]
     shapes = [_shape(e.shape) for e in equations]
     width = LINE - GAPS - max((_measure(s) for s in shapes), default=0)
