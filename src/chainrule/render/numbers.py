@@ -19,6 +19,7 @@ from chainrule.expr import (
     Symbol,
     apply,
     is_atom,
+    is_coefficient,
     rebuild,
     scale,
     scale_op,
@@ -28,7 +29,7 @@ from chainrule.expr import (
 )
 from chainrule.render.latex import LINE, alphabet
 from chainrule.render.lines import Piece, broken, joined
-from chainrule.render.notation import ATOM, PRODUCT, SUM, Notation, Written, compose
+from chainrule.render.notation import ATOM, PRODUCT, QUOTIENT, SUM, Notation, Written, compose
 from chainrule.render.text import TEXT, WIDTH, formula_lines
 from chainrule.shapes import show
 
@@ -63,11 +64,11 @@ def _numbers(e: Equation, values: Mapping[str, Array], digits: int) -> list[str]
     head = " " * (len(e.name) + 2) + " = "
     blocks: list[list[str]] = []
 
-    def stand_in(array: Array) -> Written:
+    def stand_in(array: Array, declared: bool = False) -> Written:
         block = block_text(array, digits)
         blocks.append(block)
         text = chr(STAND_IN + len(blocks) - 1) * len(block[0])
-        return Written((Piece(text, len(text)),), _binds(array))
+        return Written((Piece(text, len(text)),), _binds(array, declared))
 
     pieces = _composed(e.expression, values, TEXT, stand_in).pieces
     width = WIDTH - len(head)
@@ -145,19 +146,21 @@ def entries(values: Sequence[float], digits: int) -> list[str]:
     return [w if float(w) else w.removeprefix("-") for w in words]
 
 
-def _binds(array: Array) -> int:
-    """Beside another factor a number stands in brackets, as does a negative one behind a sign."""
-    return ATOM if array.size != 1 else PRODUCT if array.item() >= 0 else SUM
+def _binds(array: Array, declared: bool) -> int:
+    """A number stands in brackets beside another factor; a declared one, such as lr, not in front of a matrix."""
+    if array.size != 1:
+        return ATOM
+    return SUM if array.item() < 0 else PRODUCT if declared else QUOTIENT
 
 
 def _composed(expression: Node, values: Mapping[str, Array], to: Notation, stand_in: Any) -> Written:
     """A formula in which every name, or transposed name, is a stand-in for its numbers."""
     new: dict[Node, Node] = {}
-    arrays: dict[str, Array] = {}
+    arrays: dict[str, tuple[Array, bool]] = {}
 
     def fresh(node: Node, array: Array) -> Node:
         name = f"_{len(arrays)}"
-        arrays[name] = array
+        arrays[name] = array, is_coefficient(node)
         return apply(symbol_op, shape=node.shape, value=Symbol(name))
 
     for node in toposort_to_names(expression):
@@ -169,7 +172,7 @@ def _composed(expression: Node, values: Mapping[str, Array], to: Notation, stand
             new[node] = _with_counts(node, new, values)
         else:
             new[node] = rebuild(node, tuple(new[a] for a in node.args))
-    return compose(new[expression], replace(to, name=lambda name: stand_in(arrays[name])))
+    return compose(new[expression], replace(to, name=lambda name: stand_in(*arrays[name])))
 
 
 def _with_counts(node: Node, new: Mapping[Node, Node], values: Mapping[str, Array]) -> Node:
@@ -204,7 +207,7 @@ def worked_latex(groups: Groups, values: Mapping[str, Array], digits: int) -> st
 
 
 def _latex_numbers(e: Equation, values: Mapping[str, Array], digits: int, to: Notation) -> Iterable[str]:
-    def stand_in(array: Array) -> Written:
+    def stand_in(array: Array, declared: bool) -> Written:
         latex = matrix_latex(array, digits)
         width = len(block_text(array, digits)[0])
         return Written(
