@@ -48,7 +48,7 @@ from chainrule.shapes import Size
 
 __all__ = ["verify"]
 
-DIFFERENCE_TOLERANCE = 1e-7  # of a function's derivative: right ones are good to 1e-9
+DIFFERENCE_TOLERANCE = 1e-8  # of a function's derivative: right ones are good to 1e-9
 DRAWS = 12  # of all numbers, until every step has had finite values and every difference was smooth
 
 
@@ -295,7 +295,7 @@ def _off_slope(s: Step, world: World) -> float:
         width = step if axis is None else (step * where).sum(axis, keepdims=True)
         near, wide, far = ((moved(t, where) - moved(-t, where)) / (2 * t * width) for t in (1, 2, 4))
         kink = float(np.max(abs(far - wide - 4 * (wide - near)), initial=0))  # of a smooth function next to nothing
-        if not kink <= 1e-8 * np.max(abs(near), initial=0):
+        if not kink <= 2e-9 * np.max(abs(near), initial=0):
             return math.nan
         pull = G * (4 * near - wide) / 3
         share += pull if axis is None else pull.sum(axis, keepdims=True) * where
