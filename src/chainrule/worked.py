@@ -16,9 +16,9 @@ from chainrule.expr import Node, is_atom, matmul_op, ones_op, symbol_op, toposor
 from chainrule.losses import Targets
 from chainrule.program.source import Listing
 from chainrule.render.entry import entry_latex, entry_text
-from chainrule.render.numbers import Groups, worked_latex, worked_text
 from chainrule.render.reasons import warning, why
 from chainrule.render.views import steps_of
+from chainrule.render.worked import Groups, worked_latex, worked_text
 
 SIX_STEPS = (
     "1. forward: sums and activations, from the inputs to the outputs, and the loss",

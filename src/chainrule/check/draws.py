@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from fractions import Fraction
 from itertools import count
 from typing import Any
+from zlib import crc32
 
 import numpy as np
 
@@ -13,7 +15,7 @@ from chainrule.check.difference import Array
 from chainrule.expr import Node, Symbol, symbol_op
 from chainrule.shapes import Size
 
-__all__ = ["PRIME", "random_matrix", "random_residues", "small_sizes"]
+__all__ = ["PRIME", "random_matrix", "random_residues", "read_number", "residue", "small_sizes"]
 
 PRIME = 2**61 - 1
 LARGE = 16  # larger sizes are replaced by small ones: 784-1024-1024-10 replays as fast as 4-5-3
@@ -65,3 +67,20 @@ def random_matrix(declared: Symbol, shape: tuple[int, int], draw: int, rng: np.r
         A = A / A.sum(axis=1, keepdims=True) if "rows_sum_to_one" in facts else A
         A = A / A.sum(axis=0, keepdims=True) if "columns_sum_to_one" in facts else A
     return A
+
+
+def residue(number: float | Fraction) -> int:
+    """A number modulo the prime."""
+    q, _ = read_number(number)
+    return q.numerator * pow(q.denominator, -1, PRIME) % PRIME
+
+
+def read_number(number: float | Fraction) -> tuple[Fraction, bool]:
+    """The short fraction or decimal that a number was made from, and whether there is one."""
+    if isinstance(number, Fraction) and number.denominator <= 10**12:
+        return number, True
+    value = float(number)
+    if not math.isfinite(value):
+        return Fraction(crc32(repr(value).encode())), False
+    short, decimal = Fraction(value).limit_denominator(10**6), Fraction(repr(value))
+    return (short, True) if float(short) == value else (decimal, Fraction(f"{value:.12g}") == decimal)

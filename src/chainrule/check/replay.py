@@ -11,17 +11,15 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from fractions import Fraction
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
 import numpy as np
 
 from chainrule.check.difference import Array, random_direction
-from chainrule.check.draws import PRIME, random_matrix, random_residues, small_sizes
+from chainrule.check.draws import PRIME, random_matrix, random_residues, read_number, residue, small_sizes
 from chainrule.check.verification import Failure, Verification
 from chainrule.check.whole import dangling_names, wrong_slopes
-from chainrule.derive import Derived
 from chainrule.expr import (
     Node,
     Symbol,
@@ -43,8 +41,11 @@ from chainrule.expr import (
 from chainrule.functions import expand, function_of, is_function
 from chainrule.primitives import power, reciprocal
 from chainrule.render.text import text
-from chainrule.rewrite import Step
 from chainrule.shapes import Size
+
+if TYPE_CHECKING:
+    from chainrule.derive import Derived
+    from chainrule.rewrite import Step
 
 __all__ = ["verify"]
 
@@ -108,14 +109,15 @@ class World:
         values = self.values
         for node in walk([root], lambda n: () if n in values else n.args):
             if node not in values:
-                values[node] = self._of(node, [values[a] for a in node.args])
+                values[node] = self.of(node, [values[a] for a in node.args])
         return values[root]
 
     def shape(self, node: Node) -> tuple[int, int]:
         rows, columns = (self.lengths.get(s, s) for s in node.shape)
         return int(rows), int(columns)
 
-    def _of(self, node: Node, args: list[Any]) -> Any:
+    def of(self, node: Node, args: list[Any]) -> Any:
+        """The value of one operation on the values of its operands."""
         if node.op is symbol_op:
             if node.value.role == "size":
                 return np.full((1, 1), self.lengths[node.value.name], object if self.exact else float)
@@ -143,30 +145,14 @@ class World:
 
     def _filled(self, node: Node) -> Any:
         value = 1.0 if node.op is ones_op else node.value
-        return np.full(self.shape(node), _residue(value) if self.exact else value, object if self.exact else float)
+        return np.full(self.shape(node), residue(value) if self.exact else value, object if self.exact else float)
 
     def coefficient(self, node: Node, args: list[Any]) -> Any:
         number, exponents = node.value
-        k: Any = _residue(number) if self.exact else float(number)
+        k: Any = residue(number) if self.exact else float(number)
         for s, e in zip(args[1:], exponents, strict=True):
             k = k * pow(s.item(), e, PRIME) % PRIME if self.exact else k * s.item() ** float(e)
         return k
-
-
-def _residue(number: float | Fraction) -> int:
-    q, _ = _read(number)
-    return q.numerator * pow(q.denominator, -1, PRIME) % PRIME
-
-
-def _read(number: float | Fraction) -> tuple[Fraction, bool]:
-    """The short fraction or decimal that a number was made from, and whether there is one."""
-    if isinstance(number, Fraction) and number.denominator <= 10**12:
-        return number, True
-    value = float(number)
-    if not math.isfinite(value):
-        return Fraction(crc32(repr(value).encode())), False
-    short, decimal = Fraction(value).limit_denominator(10**6), Fraction(repr(value))
-    return (short, True) if float(short) == value else (decimal, Fraction(f"{value:.12g}") == decimal)
 
 
 def _any_function(node: Node, args: list[Any], shape: tuple[int, int]) -> Any:
@@ -175,8 +161,10 @@ def _any_function(node: Node, args: list[Any], shape: tuple[int, int]) -> Any:
         k = int(node.value[0]) if node.value else -1
         return np.frompyfunc(lambda x: pow(x, k % (PRIME - 1), PRIME), 1, 1)(args[0])
     f, salt = function_of(node), (crc32(node.op.name.removesuffix(".twin").encode()), *node.value)
+    if _is_whole(node):
+        salt, args = (salt, *(x for a in args for x in a.ravel())), [np.arange(math.prod(shape)).reshape(shape)]
     if f.axis is None:
-        return np.frompyfunc(lambda *xs: hash((salt, xs)) % PRIME, len(args), 1)(*args)
+        return np.frompyfunc(lambda *xs: hash((salt, *map(int, xs))) % PRIME, len(args), 1)(*args)
     rows, width = (args[0], shape[1]) if f.axis else (args[0].T, shape[0])
     out = np.array([[hash((salt, j, *row)) % PRIME for j in range(width)] for row in rows], object)
     out = out.reshape(len(rows), width)
@@ -214,14 +202,11 @@ def _moved(s: Step, world: World) -> tuple[Any, Any]:
     args = [world(a) for a in Y.args]
     shape = args[i].shape
     dX = world.rng.integers(1, PRIME, shape).astype(object) if world.exact else random_direction(shape, world.rng)
-    if Y.op is scale_op:
-        k, e = world.coefficient(Y, args), 1 if i == 0 else Y.value[1][i - 1]
-        over = pow(args[i].item(), -1, PRIME) if world.exact and i else 1 / args[i].item() if i else 1
-        return dX, k * dX if i == 0 else args[0] * (k * e * over * dX.item())
-    other: Any = args[1 - i] if len(args) > 1 else None
-    if Y.op is matmul_op:
-        return dX, other @ dX if i else dX @ other
-    return dX, dX * other if Y.op is hadamard_op else dX.T if Y.op is transpose_op else dX
+    if Y.op is scale_op and i:
+        k, e, at = world.coefficient(Y, args), Y.value[1][i - 1], args[i].item()
+        return dX, args[0] * (k * e * (pow(at, -1, PRIME) if world.exact else 1 / at) * dX.item())
+    with_dX, with_0 = ([part if j == i else a for j, a in enumerate(args)] for part in (dX, dX * 0))
+    return dX, world.of(Y, with_dX) - world.of(Y, with_0)  # an operation of the core is linear in its operand, and 1
 
 
 def _error(s: Step, proven: bool, draws: Sequence[World]) -> float:
@@ -245,11 +230,16 @@ def _is_inexact(node: Node) -> bool:
 
 def _is_rounded(node: Node) -> bool:
     numbers = [node.value] if node.op is full_op else [node.value[0]] if node.op is scale_op else []
-    return not all(_read(number)[1] for number in numbers)
+    return not all(read_number(number)[1] for number in numbers)
 
 
 def _is_quotient(node: Node) -> bool:
     return node.op is reciprocal.op or (node.op is power.op and node.value[0].is_integer())
+
+
+def _is_whole(node: Node) -> bool:
+    """Is it a function of the matrix as a whole, neither of its entries nor of its rows?"""
+    return function_of(node).axis is None and any(a.shape != node.shape for a in node.args)
 
 
 def _apart(s: Step, world: World) -> float:
@@ -286,18 +276,20 @@ def _off_slope(s: Step, world: World) -> float:
         values = {x: a + t * step * where if j == i else a for j, (x, a) in enumerate(zip(inputs, at, strict=True))}
         return np.asarray(World(world.lengths, world.rng, values=dict(values))(rebuild(Y, tuple(inputs))))
 
-    share, scale = np.zeros_like(at[i]), 0.0
-    lines = (
-        [np.ones_like(at[i])] if axis is None else [np.eye(at[i].shape[axis])[[j]] for j in range(at[i].shape[axis])]
-    )
-    for line in lines:
-        where = line if axis != 0 else line.T
-        width = step if axis is None else (step * where).sum(axis, keepdims=True)
-        near, wide, far = ((moved(t, where) - moved(-t, where)) / (2 * t * width) for t in (1, 2, 4))
+    def slope(where: Array) -> Array:
+        near, wide, far = ((moved(t, where) - moved(-t, where)) / (2 * t) for t in (1, 2, 4))
         kink = float(np.max(abs(far - wide - 4 * (wide - near)), initial=0))  # of a smooth function next to nothing
-        if not kink <= 2e-9 * np.max(abs(near), initial=0):
-            return math.nan
-        pull = G * (4 * near - wide) / 3
-        share += pull if axis is None else pull.sum(axis, keepdims=True) * where
-        scale = max(scale, float(np.max(abs(pull), initial=0)))
-    return _relative(abs(share - world(s.after)), scale)
+        return (4 * near - wide) / 3 if kink <= 2e-9 * np.max(abs(near), initial=0) else near * math.nan
+
+    after = world(s.after) * step
+    if _is_whole(Y):
+        where = world.rng.uniform(0.5, 1, step.shape)
+        pull = G * slope(where)
+        return _relative(abs(pull.sum() - (after * where).sum()), float(abs(pull).sum()))
+    if axis is None:
+        pull = G * slope(np.ones_like(step))
+        return _relative(abs(pull - after), float(np.max(abs(pull), initial=0)))
+    lines = [np.eye(step.shape[axis])[[j]] for j in range(step.shape[axis])]
+    pulls = [(G * slope(line if axis else line.T)).sum(axis, keepdims=True) for line in lines]
+    pull = np.concatenate(pulls, axis)
+    return _relative(abs(pull - after), float(np.max(abs(pull), initial=0)))

@@ -11,12 +11,12 @@ import numpy as np
 
 from chainrule.check.difference import Point, length, random_direction, slope
 from chainrule.check.verification import Failure
-from chainrule.derive import Derived, Equation
 from chainrule.expr import Node, define_op, symbol_op, toposort, toposort_to_names
 from chainrule.render.text import text
 
 if TYPE_CHECKING:
     from chainrule.check.replay import World
+    from chainrule.derive import Derived, Equation
 
 __all__ = ["SLOPE_TOLERANCE", "dangling_names", "wrong_slopes"]
 

@@ -32,8 +32,8 @@ from chainrule.functions import function_of, is_function
 from chainrule.render.latex import LINE, alphabet
 from chainrule.render.lines import Piece, broken, joined
 from chainrule.render.notation import ATOM, SUM, Notation, Written, compose, is_ones
-from chainrule.render.numbers import entries
 from chainrule.render.text import TEXT, WIDTH, formula, formula_lines
+from chainrule.render.worked import entries
 from chainrule.shapes import show
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
