@@ -175,7 +175,11 @@ class Derivation:
                     [-0.15]
         """
         data = {"sample_weight": sample_weight, "random_state": random_state}
-        return work_out(self.derived, self.listing, params, X, Y, digits=digits, hyper=hyper, **data)
+        turned = self.derived.turned
+        translate = lambda values: {name: v.T if name in turned else v for name, v in values.items()}
+        return work_out(
+            self.derived, self.listing, params, X, Y, digits=digits, hyper=hyper, translate=translate, **data
+        )
 
     def entry(
         self,

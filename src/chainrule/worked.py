@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -99,8 +99,12 @@ def work_out(
     sample_weight: Any = None,
     random_state: Any = 0,
     hyper: Mapping[str, float],
+    translate: Callable[[Arrays], Arrays],
 ) -> Worked:
-    """Compute every equation of a derivation; the data and parameters come in rows, as a network takes them."""
+    """Compute every equation of a derivation; the data and parameters come in rows, as a network takes them.
+
+    `translate` gives them as the derivation means them.
+    """
     wrong = next((name for name in hyper if name not in listing.hyper), None)
     if wrong is not None:
         raise UnknownNameError(f"the update rule has no {wrong!r}{nearest(wrong, listing.hyper)}")
@@ -114,7 +118,7 @@ def work_out(
     for state, initial in listing.states:
         rows, columns = symbols[str(state.name)].shape
         values[str(state.name)] = np.full((int(rows), int(columns)), float(initial))
-    given = {name: v.T if name in derived.turned else v for name, v in values.items()}
+    given = translate(values)
     sizes = {name: v if name in symbols and name != "n" else v.item() for name, v in given.items() if v.size}
     results = evaluate_all([e.expression for e in derived.equations], {**given, "n": sizes["n"]})
     given |= {e.name: a for e, a in zip(derived.equations, results, strict=True)}

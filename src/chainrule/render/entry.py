@@ -29,7 +29,7 @@ from chainrule.expr import (
     transpose_op,
 )
 from chainrule.functions import function_of, is_function
-from chainrule.render.latex import LINE, alphabet
+from chainrule.render.latex import GAPS, LINE, alphabet
 from chainrule.render.lines import Piece, broken, joined
 from chainrule.render.notation import ATOM, SUM, Notation, Written, compose, is_ones
 from chainrule.render.text import TEXT, WIDTH, formula, formula_lines
@@ -252,7 +252,7 @@ def entry_latex(e: Equation, i: int, j: int, values: Mapping[str, Array], digits
         symbols_in(scalars, to, name, "({0})_{{{1}}}"),
         numbers_in(scalars, to, lambda node: values[str(node.name)], digits),
     ):
-        first, *more = broken(written.pieces, LINE, LINE, lambda piece: 2, to.space)
+        first, *more = broken(written.pieces, LINE - 2 * GAPS, LINE - 2 * GAPS, lambda piece: 2, to.space)
         rows += [rf"  &= {joined(first)}", *(rf"  &\quad {joined(line)}" for line in more)]
     body = " \\\\\n".join([*rows, f"  &= {entries([result], digits)[0]}"])
     return f"\\begin{{align*}}\n  {left}\n{body}\n\\end{{align*}}"

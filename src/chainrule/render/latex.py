@@ -272,7 +272,7 @@ def _steps(e: Equation, lead: str, steps: Sequence[tuple[Step, str]], to: Notati
 
 
 def _words(sentence: str) -> list[str]:
-    return [rf"&\quad\text{{{_escaped(line)}}}" for line in textwrap.wrap(sentence, int(LINE))]
+    return [rf"&\quad\text{{{_escaped(line)}}}" for line in textwrap.wrap(sentence, int(LINE - GAPS))]
 
 
 def _escaped(text: str) -> str:
@@ -295,6 +295,7 @@ def _aligned(equations: list[Equation], derivatives: Derivatives, after_heading:
     left = [to.name(e.name) for e in equations]
     shapes = [_shape(e.shape) for e in equations]
     width = LINE - GAPS - max((_measure(s) for s in shapes), default=0)
+    width -= max((0.9 * len(e.rule) + QUAD for e in equations), default=0) if rules else 0
     width -= max((p.width for w in left for p in w.pieces), default=0)
     rows: list[str] = []
     for i, (e, name, shape) in enumerate(zip(equations, left, shapes, strict=True)):

@@ -27,7 +27,7 @@ from chainrule.expr import (
     toposort_to_names,
     transpose_op,
 )
-from chainrule.render.latex import LINE, alphabet
+from chainrule.render.latex import GAPS, LINE, alphabet
 from chainrule.render.lines import Piece, broken, joined
 from chainrule.render.notation import ATOM, PRODUCT, QUOTIENT, SUM, Notation, Written, compose
 from chainrule.render.text import TEXT, WIDTH, formula_lines
@@ -141,8 +141,8 @@ def entries(values: Sequence[float], digits: int) -> list[str]:
         return [f"{v:.{digits}g}" for v in values]
     decimals = max(digits - 1 - math.floor(math.log10(low)), 0)
     words = [f"{v:.{decimals}f}" for v in values]
-    while "." in words[0] and all(w.endswith(("0", ".")) for w in words):
-        words = [w[:-1] for w in words]
+    while (dotted := [w for w in words if "." in w]) and all(w.endswith(("0", ".")) for w in dotted):
+        words = [w[:-1] if "." in w else w for w in words]
     return [w if float(w) else w.removeprefix("-") for w in words]
 
 
@@ -197,7 +197,7 @@ def worked_latex(groups: Groups, values: Mapping[str, Array], digits: int) -> st
     for heading, equations in groups:
         rows = [rf"  &\textit{{{heading}}}"]
         for e in equations:
-            symbols = broken(compose(e.expression, to).pieces, LINE, LINE, lambda piece: 2, to.space)
+            symbols = broken(compose(e.expression, to).pieces, LINE - GAPS, LINE - GAPS, lambda piece: 2, to.space)
             rows.append(f"  {to.name(e.name).text} &= " + " \\\\\n  &\\quad ".join(map(joined, symbols)))
             if not is_atom(e.expression):
                 rows += _latex_numbers(e, values, digits, to)
@@ -209,13 +209,12 @@ def worked_latex(groups: Groups, values: Mapping[str, Array], digits: int) -> st
 def _latex_numbers(e: Equation, values: Mapping[str, Array], digits: int, to: Notation) -> Iterable[str]:
     def stand_in(array: Array, declared: bool) -> Written:
         latex = matrix_latex(array, digits)
-        width = len(block_text(array, digits)[0])
-        return Written(
-            (Piece(latex, width),), SUM if array.size == 1 and array.item() < 0 else ATOM, tall=len(array) > 1
-        )
+        longest = max(latex.split(r" \\ "), key=len)  # with the space between its columns, and its brackets
+        width = len(longest.replace(r"\begin{bmatrix}", "").replace(r"\end{bmatrix}", "")) + 2
+        return Written((Piece(latex, width),), _binds(array, declared), tall=len(array) > 1)
 
     pieces = _composed(e.expression, values, to, stand_in).pieces
-    first, *more = broken(pieces, LINE, LINE, lambda piece: 2, to.space)
+    first, *more = broken(pieces, LINE - GAPS, LINE - GAPS, lambda piece: 2, to.space)
     yield f"  &= {joined(first)}"
     yield from (rf"  &\quad {joined(line)}" for line in more)
 
