@@ -180,6 +180,7 @@ def test_the_mean_moves_whatever_else_there_is(options):
     assert verify(moved)
 
 
+@pytest.mark.row(14)
 def test_ascent_has_the_other_sign():
     """delta = Y - P as a step uphill: everything backward is the negative of the gradient."""
     d = derived((4, 5, 3), ("tanh", "softmax"), "cross_entropy")
