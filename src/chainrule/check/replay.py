@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
@@ -95,6 +96,9 @@ def verify(derived: Derived, *, random_state: int | None = 0, tolerance: float =
 # ---- values
 
 
+_expanded = lru_cache(64)(expand)  # a definition is evaluated at many points
+
+
 @dataclass(frozen=True)
 class World:
     """Numbers for all symbols, either exact, modulo the prime, or in floating point, and what follows from them."""
@@ -140,7 +144,7 @@ class World:
             return _any_function(node, args, self.shape(node))
         else:
             kernel = function_of(node).kernel
-            return self(expand(node)) if kernel is None else kernel(*args, *node.value)
+            return self(_expanded(node)) if kernel is None else kernel(*args, *node.value)
         return out % PRIME if self.exact else out
 
     def _filled(self, node: Node) -> Any:
@@ -270,11 +274,11 @@ def _off_slope(s: Step, world: World) -> float:
     Y, i = s.via
     inputs = [apply(symbol_op, shape=a.shape, value=Symbol(f"_{j}")) for j, a in enumerate(Y.args)]
     at, G, axis = [world(a) for a in Y.args], world(s.before), function_of(Y).axis
-    step = 1e-3 * abs(at[i]) + 1e-6
+    step, function = 1e-3 * abs(at[i]) + 1e-6, rebuild(Y, tuple(inputs))
 
     def moved(t: float, where: Array) -> Array:
         values = {x: a + t * step * where if j == i else a for j, (x, a) in enumerate(zip(inputs, at, strict=True))}
-        return np.asarray(World(world.lengths, world.rng, values=dict(values))(rebuild(Y, tuple(inputs))))
+        return np.asarray(World(world.lengths, world.rng, values=dict(values))(function))
 
     def slope(where: Array) -> Array:
         near, wide, far = ((moved(t, where) - moved(-t, where)) / (2 * t) for t in (1, 2, 4))
