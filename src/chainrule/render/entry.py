@@ -62,7 +62,8 @@ def in_words(node: Node, i: int, j: int) -> str:
     if node.op is add_op:
         return _sum_in_words(node, i, j)
     if node.op is hadamard_op:
-        return f"{_grouped(node.args[0], i, j)}, times {_grouped(node.args[1], i, j)}"
+        first, second = (_grouped(a, i, j) for a in node.args)
+        return f"{first}{'' if ' ' not in first + second else ','} times {second}"
     if node.op is scale_op:
         number, exponents = node.value
         k = formula(scale(full(1, (1, 1)), number, *zip(node.args[1:], exponents, strict=True)))
