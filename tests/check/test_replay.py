@@ -109,6 +109,16 @@ def test_every_function_replays(name):
     assert verification, verification
 
 
+@pytest.mark.parametrize("end", ["softmax", "tanh"])
+def test_a_derivative_that_cancels_to_nothing_replays(end):
+    """With a constant adjoint the rows of softmax pass on exactly 0."""
+    for weights in (False, True):
+        verification = verify(
+            derived((4, 5, 3), ("tanh", end), "poisson" if end == "softmax" else "quantile", weights=weights)
+        )
+        assert verification, verification
+
+
 def use_of(function):
     """Derive a loss through one function, or through its twin."""
     X, V, W = matrix("X", "n", 3), matrix("V", 3, 4, role="parameter"), matrix("W", 3, 4, role="parameter")

@@ -1,11 +1,15 @@
-"""What a replay found: data and its printing. The replaying is done elsewhere."""
+"""What a replay found: data and its printing, and how an error is measured."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
 
-__all__ = ["Failure", "Verification"]
+import numpy as np
+
+from chainrule.check.difference import Array
+
+__all__ = ["Failure", "Verification", "relative_error"]
 
 
 @dataclass(frozen=True)
@@ -55,3 +59,11 @@ class Verification:
         exactly = f"{self.exact} of them modulo 2^61 - 1"
         head = f"{self.steps} steps replayed, {exactly}, worst relative error {self.worst:.1e}: {verdict}"
         return "\n".join([head, *(f"  {failure}" for failure in self.failures)])
+
+
+def relative_error(gaps: Array, scale: float) -> float:
+    """The largest gap by the size of what is compared: NaN where that is not finite, infinite where the gap is not."""
+    if not math.isfinite(scale):
+        return math.nan
+    gap = float(np.max(gaps, initial=0))
+    return math.inf if not math.isfinite(gap) else gap / scale if scale else math.inf if gap else 0.0
