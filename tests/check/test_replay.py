@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from networks import ACTIVATIONS, derived, in_columns, is_meaningful
+from random_networks import draw_case
 
 import chainrule as cr
 from chainrule import conventions, derive
@@ -107,6 +108,22 @@ def test_every_function_replays(name):
     verification = verify(use_of(FUNCTIONS[name]))
 
     assert verification, verification
+
+
+@pytest.mark.parametrize("seed", range(16))
+def test_random_networks_replay_in_both_layouts(seed):
+    net = draw_case(seed).net
+    for layout in ("rows", "columns"):
+        verification = net.derive(layout, solver="adam", sample_weight=bool(seed % 2)).verify(random_state=seed)
+        assert verification, f"{net}: {verification}"
+        assert verification.exact > verification.steps / 2
+
+
+def test_a_derivative_at_a_kink_is_not_judged():
+    """Dead units give sums of exactly 0, where the slope of relu is any number from 0 to 1."""
+    d = derived((4, 2, 5, 3), ("relu", "relu", "logistic"), "mean_absolute_error")
+
+    assert all(verify(d, random_state=seed) for seed in range(8))
 
 
 @pytest.mark.parametrize("end", ["softmax", "tanh"])
