@@ -112,6 +112,7 @@ def test_pytorch_keeps_a_row_of_weights_for_every_output():
     assert backward(d)[2:4] == ["dW2 = dZ2' A1 + 0.1 W2", "dZ1 = (dZ2 W2) ∘ [Z1 > 0]"]
 
 
+@pytest.mark.row(14)
 def test_ascent_adds_the_negative_derivatives():
     d = cr.Network(NET).derive(sign="ascent", scale="gradient")
 
@@ -151,6 +152,7 @@ def test_biases_are_the_last_columns_of_the_weights_in_columns():
     assert backward(d)[1:3] == ["dW2 = dZ2 [A1; 1']'", "dZ1 = (W2(:, 1:5)' dZ2) ∘ (1 - A1 ∘ A1)"]
 
 
+@pytest.mark.row(61)
 def test_a_learning_rate_for_every_weight():
     """Capability 61: w - alpha_w dE/dw, a rate of its own for each w."""
     d = cr.Network("4 -> 3 nobias").derive("columns", learning_rate="matrix", scale="step")

@@ -9,7 +9,7 @@ from networks import ACTIVATIONS, derived, in_columns, is_meaningful, network, r
 
 from chainrule.check.replay import verify
 from chainrule.evaluate import evaluate_all
-from chainrule.expr import scalar, size, symbol_op, toposort
+from chainrule.expr import full, scalar, size, symbol_op, toposort
 from chainrule.losses import LOSSES
 from chainrule.reissue import ONE, reissue
 from chainrule.render.text import text
@@ -184,6 +184,7 @@ def test_the_mean_moves_whatever_else_there_is(options):
     assert verify(moved)
 
 
+@pytest.mark.row(14)
 def test_ascent_has_the_other_sign():
     """delta = Y - P as a step uphill: everything backward is the negative of the gradient."""
     d = derived((4, 5, 3), ("tanh", "softmax"), "cross_entropy")
@@ -196,8 +197,9 @@ def test_ascent_has_the_other_sign():
     assert backward(up)[0] == "dZ2 = (Y - P)/n"
     assert backward(up)[1:] == backward(d)[1:]
     assert_same(d, up, lambda name: False, uphill)
+    assert up.factors["dW1"] is full(-1, (1, 1))
     assert verify(up)
-    assert {f.rule for f in verify(replace(up, factors={})).failures} == {"differences"}  # which is what ascent means
+    assert {f.rule for f in verify(replace(up, factors={})).failures} == {"differences"}  # -1 must be stated
 
 
 def test_inputs_and_losses_have_factors_too():

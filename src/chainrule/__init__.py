@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
+    from chainrule.check.arithmetic import check_arithmetic as check_arithmetic
     from chainrule.check.gradient import check_gradient as check_gradient
     from chainrule.conventions import CONVENTIONS as CONVENTIONS
     from chainrule.conventions import Convention as Convention
@@ -50,6 +51,7 @@ _HOME = {
         "network": "Network",
         "layers": "Dense",
         "check.gradient": "check_gradient",
+        "check.arithmetic": "check_arithmetic",
         "check.doctor": "diagnose",
         "estimators": "MLPClassifier MLPRegressor",
         "persist": "save load",

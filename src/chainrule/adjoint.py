@@ -13,10 +13,12 @@ def sweep(
     settle: Callable[[Node, Node], Node] = lambda node, G: G,
     *,
     beyond: bool = True,
+    passed: Callable[[Node, int, Node, Node], None] = lambda node, i, G, part: None,
 ) -> dict[Node, Node]:
     """dL/dv for every node v between the seeds and `wrt`, given dL/droot for each root in `seeds`.
 
-    `settle(node, G)` may replace a complete adjoint (simplify it, give it a name) before it is passed on.
+    `settle(node, G)` may replace a complete adjoint (simplify it, give it a name) before it is passed on;
+    `passed(node, i, G, part)` is told what an operation passes on to its operand i.
     With `beyond=False` the nodes of `wrt` are leaves, whatever they are made of.
     """
     targets = set(wrt)
@@ -35,5 +37,6 @@ def sweep(
         for i, arg in enumerate(node.args):
             if arg in moves:
                 part = node.op.vjp(G, node, i)
+                passed(node, i, G, part)
                 adjoint[arg] = adjoint[arg] + part if arg in adjoint else part
     return adjoint

@@ -186,12 +186,21 @@ class Reading:
 
 def translated(reading: Reading, values: Mapping[str, Any]) -> dict[str, Any]:
     """Arrays in rows as a reading means them; see `Derivation.translate`."""
-    arrays = {name: np.asarray(value) for name, value in values.items()}
+    arrays = {name: np.asarray(value) for name, value in stacked(reading, values).items()}
+    return {name: _translated(reading, name, array, arrays) for name, array in arrays.items()}
+
+
+def stacked(reading: Reading, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Arrays in rows with every bias below its weights, where a reading has biases there."""
+    arrays = dict(values)
     if reading.convention.bias == "ones":
         for name in [name for name in arrays if name.removeprefix("d") in reading.weights]:
             if (b := name.replace("W", "b")) in arrays:
-                arrays[name] = np.vstack([arrays[name], arrays.pop(b)])
-    return {name: _translated(reading, name, array, arrays) for name, array in arrays.items()}
+                W, last = np.asarray(arrays[name]), np.asarray(arrays.pop(b))
+                if W.ndim != 2 or last.shape != (1, W.shape[1]):
+                    raise DataError(f"{b} is a row to go below {name}, got shapes {last.shape} and {W.shape}")
+                arrays[name] = np.vstack([W, last])
+    return arrays
 
 
 def _translated(reading: Reading, name: str, array: Any, arrays: Mapping[str, Any]) -> Any:

@@ -123,6 +123,7 @@ class Derived:
     equations: tuple[Equation, ...]
     steps: tuple[Step, ...]
     factors: Mapping[str, Node] = field(default_factory=dict)  # of a name that stands for a multiple of what it says
+    origin: Derived | None = None  # what this one is a reading of: its steps come first
 
 
 def derive_equations(
@@ -160,22 +161,34 @@ def derive_equations(
     backward: list[Equation] = []
     steps: list[Step] = []
 
+    trail: dict[Node, dict[Step, None]] = {}  # the steps to a node from the named ones above it
+
     def settle(node: Node, G: Node) -> Node:
         if node is loss or not is_atom(node):
             return G
+        before = len(rewriter.steps)
         G = rewriter(G)
+        way = trail.setdefault(node, {})
+        way |= dict.fromkeys(rewriter.steps[before:])
         if node not in named or (node not in wanted and _is_number(G)):
             return G  # its steps belong to the next equation, where it is put in
         name, tidy = f"d{node.name}", G
         for finish in FINISHING:
-            before, tidy = tidy, finish(tidy)
-            if tidy is not before:
-                rewriter.steps.append(Step(finish.__name__, before, tidy))
-        steps.extend(replace(s, equation=name) for s in rewriter.steps[len(steps) :])
+            plain, tidy = tidy, finish(tidy)
+            if tidy is not plain:
+                way[Step(finish.__name__, plain, tidy, identity=finish.__doc__ or "")] = None
+        steps.extend(replace(s, equation=name) for s in way)
+        way.clear()
         backward.append(Equation(name, tidy, node.shape, via[node], "backward"))
         return define(name, tidy)
 
-    adjoint = sweep({loss: full(1, (1, 1))}, wanted, settle)
+    def passed(node: Node, i: int, G: Node, part: Node) -> None:
+        way = trail.setdefault(node.args[i], {})
+        way |= trail.get(node, {})
+        if part is not G:
+            way[Step(node.op.rule or "coefficient", G, part, via=(node, i))] = None
+
+    adjoint = sweep({loss: full(1, (1, 1))}, wanted, settle, passed=passed)
     backward.extend(
         Equation(f"d{w.name}", full(0, w.shape), w.shape, "the loss does not depend on it", "backward")
         for w in wanted

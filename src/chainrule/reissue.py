@@ -81,13 +81,13 @@ def reissue(
         for finish in FINISHING if e.phase == "backward" else ():
             before, tidy = tidy, finish(tidy)
             if tidy is not before:
-                steps.append(Step(finish.__name__, before, tidy, e.name))
+                steps.append(Step(finish.__name__, before, tidy, e.name, identity=finish.__doc__ or ""))
         new = define(e.name, tidy)
         old[e.node] = _divided(turn(new, e.name), number, powers)
         equations.append(replace(e, expression=tidy, shape=new.shape))
         if (number, powers) != ONE:
             factors[e.name] = scale(full(1, (1, 1)), number, *powers)
-    return Derived(tuple(equations), (*derived.steps, *steps), factors)
+    return Derived(tuple(equations), (*derived.steps, *steps), factors, derived)
 
 
 def _divided(node: Node, number: Fraction, powers: tuple[tuple[Node, int], ...]) -> Node:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+import textwrap
 import unicodedata
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Literal, get_args
@@ -27,6 +28,7 @@ from chainrule.render.notation import (
 )
 from chainrule.render.numbers import number_text
 from chainrule.render.text import without_repeats
+from chainrule.rewrite import Step
 from chainrule.shapes import Shape, Size
 
 Derivatives = Literal["delta", "partial"]
@@ -200,7 +202,10 @@ LATEX = Notation(
 )
 
 
-def _alphabet(derivatives: Derivatives, known: Collection[str], multiples: Collection[str] = ()) -> Notation:
+def alphabet(
+    derivatives: Derivatives = "delta", known: Collection[str] = (), multiples: Collection[str] = ()
+) -> Notation:
+    """The notation in which dZ1 is an error signal or a derivative; so is d before a name that is known."""
     ways = get_args(Derivatives)
     if derivatives not in ways:
         raise UnknownNameError(f"derivatives are written as one of {', '.join(ways)}, got {derivatives!r}")
@@ -240,7 +245,7 @@ def latex(expression: Node, *, derivatives: Derivatives = "delta") -> str:
     >>> print(cr.latex(cr.tanh(X @ W + cr.ones("n") @ b)))
     \tanh(X W + \mathbf{1} b)
     """
-    to = _alphabet(derivatives, {str(node.name) for node in toposort(expression) if is_atom(node)})
+    to = alphabet(derivatives, {str(node.name) for node in toposort(expression) if is_atom(node)})
     if expression.op is define_op:
         return f"{to.name(expression.value).text} = {compose(expression.args[0], to).text}"
     return compose(expression, to).text
@@ -250,6 +255,7 @@ def equations_latex(
     equations: Iterable[Equation],
     *,
     derivatives: Derivatives = "delta",
+    rules: bool = False,
     multiples: Collection[str] = (),
     notes: Iterable[str] = (),
 ) -> str:
@@ -258,7 +264,49 @@ def equations_latex(
     Phases are lines of the alignment, not `\intertext`, which web pages and notebooks do not know. Names that stand
     for `multiples` of derivatives are not written as derivatives; the `notes` say which multiples.
     """
-    return _aligned(list(equations), derivatives, "", multiples, notes)
+    return _aligned(list(equations), derivatives, "", rules, multiples, notes)
+
+
+def steps_latex(
+    listed: Sequence[tuple[Equation, str, Sequence[tuple[Step, str]]]],
+    *,
+    derivatives: Derivatives = "delta",
+    multiples: Collection[str] = (),
+    notes: Iterable[str] = (),
+) -> str:
+    """For each equation a sentence, and every step to it with its reason, as an `align*` of its own."""
+    names = {str(n.name) for e, _, _ in listed for n in toposort(e.expression) if is_atom(n)}
+    to = alphabet(derivatives, names | {e.name for e, _, _ in listed}, multiples)
+    said = [_display([rf"&\rlap{{\text{{{_note(note, derivatives)}}}}}" for note in notes])] if notes else []
+    return "\n\n".join([*said, *(_steps(e, lead, steps, to) for e, lead, steps in listed)])
+
+
+def _steps(e: Equation, lead: str, steps: Sequence[tuple[Step, str]], to: Notation) -> str:
+    def formula(node: Node, before: str) -> list[str]:
+        pieces = (to.name(node.value) if node.op is define_op else compose(node, to)).pieces
+        first, *more = broken(pieces, LINE - GAPS, LINE - GAPS, _indent, to.space)
+        return [f"{before} {joined(first)}", *(f"&{_quads(line[0])} {{}}{joined(line)}" for line in more)]
+
+    rows = [*formula(e.expression, f"{to.name(e.name).text} &="), *_words(lead or e.rule)]
+    for number, (s, reason) in enumerate(steps, 1):
+        rows += [rf"&\textit{{{number}. {_escaped(s.rule.replace('_', ' '))}}}"]
+        rows += formula(s.before, "&") + formula(s.after, "&=" if s.via is None else r"&\mapsto") + _words(reason)
+    return _display(rows)
+
+
+def _display(rows: Iterable[str]) -> str:
+    body = " \\\\\n".join(f"  {row}" for row in rows)
+    return f"\\begin{{align*}}\n{body}\n\\end{{align*}}"
+
+
+def _words(sentence: str) -> list[str]:
+    return [rf"&\quad\text{{{_escaped(line)}}}" for line in textwrap.wrap(sentence, int(LINE - GAPS))]
+
+
+def _escaped(text: str) -> str:
+    """Plain text between formulas."""
+    signs = {"∘": r"$\odot$", "\\": r"\textbackslash{}", "^": r"\^{}", "~": r"\~{}", "<": r"$<$", ">": r"$>$"}
+    return "".join(signs.get(c, f"\\{c}" if c in "_{}%&#$" else c) for c in text)
 
 
 def document(equations: Iterable[Equation], *, derivatives: Derivatives = "delta") -> str:
@@ -272,22 +320,25 @@ def _aligned(
     equations: list[Equation],
     derivatives: Derivatives,
     after_heading: str,
+    rules: bool = False,
     multiples: Collection[str] = (),
     notes: Iterable[str] = (),
 ) -> str:
     equations, likewise = without_repeats(equations)
     names = {str(n.name) for n in toposort(*(e.expression for e in equations)) if is_atom(n)}
-    to = _alphabet(derivatives, names | {e.name for e in equations}, multiples)
+    to = alphabet(derivatives, names | {e.name for e in equations}, multiples)
     left = [to.name(e.name) for e in equations]
     shapes = [_shape(e.shape) for e in equations]
     width = LINE - GAPS - max((_measure(s) for s in shapes), default=0)
+    width -= max((0.9 * len(e.rule) + QUAD for e in equations), default=0) if rules else 0
     width -= max((p.width for w in left for p in w.pieces), default=0)
     rows = [rf"  &\rlap{{\text{{{_note(note, derivatives)}}}}} \\" for note in notes]
     for i, (e, name, shape) in enumerate(zip(equations, left, shapes, strict=True)):
         if i == 0 or e.phase != equations[i - 1].phase:
             rows.append(rf"  &\textit{{{e.phase}}} \\{after_heading}")
         first, *more = broken(compose(e.expression, to).pieces, width, width, _indent, to.space)
-        rows.append(rf"  {name.text} &= {joined(first)} && {shape} \\")
+        rule = rf" && \textit{{{_escaped(e.rule)}}}" if rules else ""
+        rows.append(rf"  {name.text} &= {joined(first)} && {shape}{rule} \\")
         rows += [rf"  &{_quads(line[0])} {{}}{joined(line)} \\" for line in more]
     if likewise:
         rows.append(rf"  &\textit{{likewise for }} {', '.join(name_latex(name).text for name in likewise)} \\")

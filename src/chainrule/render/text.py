@@ -77,7 +77,19 @@ def text(expression: Node) -> str:
     return write(expression, TEXT)
 
 
-def equations_text(equations: Iterable[Equation]) -> str:
+def formula(expression: Node) -> str:
+    """An expression on one line; what has a name is called by it, and not opened."""
+    return str(expression.value) if expression.op is define_op else write(expression, TEXT)
+
+
+def formula_lines(expression: Node, head: str = "", width: int = WIDTH) -> list[str]:
+    """An expression after what stands before it, on lines that are no wider."""
+    pieces = TEXT.name(expression.value).pieces if expression.op is define_op else compose(expression, TEXT).pieces
+    line, *more = broken(pieces, width - len(head), width - len(head), _indent, TEXT.space)
+    return [head + joined(line), *(" " * (len(head) + _indent(each[0])) + joined(each) for each in more)]
+
+
+def equations_text(equations: Iterable[Equation], *, rules: bool = True) -> str:
     """The equations by phase, with shapes and rules, within 80 columns.
 
     A long formula goes on in lines that start with an operator: under the equals sign if it is the outermost,
@@ -86,7 +98,7 @@ def equations_text(equations: Iterable[Equation]) -> str:
     """
     equations, likewise = without_repeats(list(equations))
     names = max((len(e.name) for e in equations), default=0)
-    notes = _notes(equations)
+    notes = _notes(equations) if rules else [[] for _ in equations]
     room = WIDTH - max((len(line) + 2 for note in notes for line in note), default=0)
     if room - names < NARROWEST:
         room = 0  # shapes and rules do not fit beside the formulas
