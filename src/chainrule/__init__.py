@@ -50,7 +50,7 @@ _HOME = {
     for name in names.split()
 }
 # These modules say themselves, in their __all__, what they make public.
-_RULE_BOOK = ("errors", "functions", "primitives", "activations", "losses", "penalties")
+_RULE_BOOK = ("errors", "functions", "primitives", "matrix_functions", "activations", "losses", "penalties")
 
 
 def _load(module: str) -> Any:

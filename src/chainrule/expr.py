@@ -17,7 +17,7 @@ from weakref import WeakValueDictionary
 
 from chainrule.errors import ShapeError, UnknownNameError, nearest
 from chainrule.python_form import as_python, operands_in_words
-from chainrule.shapes import Number, Shape, Size, check_size, product_shape, real, same_shape, show
+from chainrule.shapes import Number, Shape, Size, check_size, factors, product_shape, real, same_shape, show
 from chainrule.shapes import fraction as fraction
 
 Role = Literal["data", "target", "weight", "parameter", "state", "hyper", "random", "size"]
@@ -247,7 +247,9 @@ def turned(symbol: Node) -> Node:
 
 def size(name: Size) -> Node | int:
     """A size as a number in equations: the n of 1/n."""
-    return name if isinstance(name, int) else matrix(name, 1, 1, role="size")
+    number, names = factors(name)
+    counts = [(matrix(each, 1, 1, role="size"), 1) for each in names]
+    return number if not counts else counts[0][0] if names == (name,) else scale(full(1, (1, 1)), number, *counts)
 
 
 def define(name: str, expression: Node) -> Node:

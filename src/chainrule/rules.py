@@ -13,7 +13,6 @@ from chainrule.algebra import MOST_TERMS, collected, constant, from_terms, is_lo
 from chainrule.expr import (
     Node,
     add_op,
-    apply,
     define_op,
     full,
     full_op,
@@ -29,7 +28,7 @@ from chainrule.expr import (
     symbol_op,
     transpose_op,
 )
-from chainrule.functions import function_of, is_function
+from chainrule.functions import function_of, is_function, transposed
 from chainrule.primitives import (
     exp,
     log,
@@ -124,7 +123,7 @@ def transposes_go_inward(node: Node) -> Node | None:
     if a.op is matmul_op:
         return a.args[1].T @ a.args[0].T
     if is_function(a):
-        return apply(function_of(a).twin.op, *(x.T for x in a.args), value=a.value)
+        return transposed(a)
     return rebuild(a, (*(x.T for x in a.args[:2]),))
 
 

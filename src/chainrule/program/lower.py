@@ -193,7 +193,7 @@ def _is_constant(node: Node) -> bool:
 
 def _is_elementwise(node: Node) -> bool:
     if is_function(node):
-        return function_of(node).axis is None
+        return function_of(node).elementwise
     return node.op in (add_op, hadamard_op, scale_op)
 
 

@@ -25,8 +25,8 @@ from chainrule.render.notation import (
     Written,
     compose,
     form,
-    number_text,
 )
+from chainrule.render.numbers import number_text
 from chainrule.render.text import without_repeats
 from chainrule.shapes import Shape, Size
 
@@ -177,11 +177,13 @@ LATEX = Notation(
     name=name_latex,
     number=_number,
     function=_form,
+    turned=lambda function: form(function.latex_transposed) if function.latex_transposed else None,
     measure=_measure,
     encloses=_encloses,
     enlarged=_enlarged,
     space=0.3,
     one=r"\mathbf{1}",
+    identity="I",
     apart=r" \, ",
     transposed=r"{0}^{{\top}}",
     power="{0}^{{{1}}}",

@@ -10,7 +10,8 @@ from chainrule.derive import Equation
 from chainrule.expr import Node, define_op
 from chainrule.functions import Function
 from chainrule.render.lines import Piece, broken, joined, price
-from chainrule.render.notation import ATOM, Form, Notation, Written, compose, form, number_text, write
+from chainrule.render.notation import ATOM, Form, Notation, Written, compose, form, write
+from chainrule.render.numbers import number_text
 from chainrule.shapes import show
 
 WIDTH = 80
@@ -33,11 +34,13 @@ TEXT = Notation(
     name=_letters,
     number=lambda value: _letters(number_text(value)),
     function=_form,
+    turned=lambda function: form(function.text_transposed) if function.text_transposed else None,
     measure=len,
     encloses=lambda start: False,
     enlarged=lambda template, width: template,
     space=1,
     one="1",
+    identity="I",
     apart=" ",
     transposed="{0}'",
     power="{0}^{1}",
