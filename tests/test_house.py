@@ -28,6 +28,8 @@ LAYERS = [
     "stable products",
     "identities",
     "derive",
+    "directional",
+    "hessian",
     "conventions graph spec",
     "render evaluate",
     "check",

@@ -11,6 +11,10 @@ if TYPE_CHECKING:
     from chainrule.check.gradient import check_gradient as check_gradient
     from chainrule.derive import gradient as gradient
     from chainrule.derive import gradients as gradients
+    from chainrule.directional import gauss_newton_product as gauss_newton_product
+    from chainrule.directional import hessian_vector_product as hessian_vector_product
+    from chainrule.directional import jvp as jvp
+    from chainrule.directional import vjp as vjp
     from chainrule.estimators import MLPClassifier as MLPClassifier
     from chainrule.estimators import MLPRegressor as MLPRegressor
     from chainrule.evaluate import evaluate as evaluate
@@ -21,6 +25,7 @@ if TYPE_CHECKING:
     from chainrule.expr import scalar as scalar
     from chainrule.expr import scale as scale
     from chainrule.expr import sum as sum
+    from chainrule.hessian import hessian as hessian
     from chainrule.layers import Dense as Dense
     from chainrule.network import Network as Network
     from chainrule.persist import load as load
@@ -36,6 +41,8 @@ _HOME = {
     for module, names in {
         "expr": "matrix scalar ones full define scale sum",
         "derive": "gradient gradients",
+        "directional": "jvp vjp hessian_vector_product gauss_newton_product",
+        "hessian": "hessian",
         "evaluate": "evaluate",
         "render.text": "text",
         "render.latex": "latex",
@@ -98,4 +105,5 @@ def _names(book: Any) -> tuple[str, ...]:
     return tuple(getattr(book, "__all__", ()))
 
 
-__getattr__("evaluate")  # at once, because its module, of the same name, would hide it later
+for _name in ("evaluate", "hessian"):  # at once, because their modules, of the same names, would hide them later
+    __getattr__(_name)

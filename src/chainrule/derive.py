@@ -111,7 +111,7 @@ def gradients(loss: Node) -> dict[Node, Node]:
     >>> import chainrule as cr
     >>> A = cr.matrix("A", "n", "n")
     >>> cr.text(cr.gradients(cr.sum(A @ A))[A])
-    "1 1' A' + A' 1 1'"
+    "1 (1' A') + A' 1 1'"
     """
     check_scalar(loss)
     nodes = list(toposort(loss))

@@ -26,10 +26,11 @@ from chainrule.expr import (
 )
 from chainrule.functions import Array, expand, function_of
 from chainrule.shapes import Size, factors, show
+from chainrule.stable import stabilized
 
 
 def evaluate(expression: Node, values: Mapping[str, Any]) -> Array:
-    """Compute the value of an expression.
+    """Compute the value of an expression, in its stable form: log(softmax(Z)) as log_softmax(Z), finite at any score.
 
     Parameters
     ----------
@@ -60,11 +61,11 @@ def evaluate(expression: Node, values: Mapping[str, Any]) -> Array:
     array([[10., 14.],
            [14., 20.]])
     """
-    return evaluate_all([expression], values)[0].copy()  # never the array that was given
+    return evaluate_all(stabilized(expression)[0], values)[0].copy()  # never the array that was given
 
 
 def evaluate_all(expressions: list[Node], values: Mapping[str, Any]) -> list[Array]:
-    """The values of several expressions, shared nodes computed once."""
+    """The values of several expressions as they stand, shared nodes computed once."""
     arrays, sizes = bind(list(toposort(*expressions)), values)
     memo: dict[Node, Array] = {}
 

@@ -272,7 +272,8 @@ def record(
     plain = name.removesuffix(".twin")
     if not plain.isidentifier():
         raise ValueError(f"a function needs a name that is a Python identifier, got {name!r}")
-    facts = {"latex": rf"\operatorname{{{{{plain.replace('_', ' ')}}}}}({{0}})", "text": f"{plain}({{0}})"} | facts
+    words = plain.replace("_", r"\ ")  # math mode drops a bare space
+    facts = {"latex": rf"\operatorname{{{{{words}}}}}({{0}})", "text": f"{plain}({{0}})"} | facts
     parameters = facts.get("parameters", {})
     if facts.get("definition") is None and (facts.get("kernel") is None or numpy is None):
         raise ValueError(f"{name} is a primitive: it needs a kernel and a NumPy template")

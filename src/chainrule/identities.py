@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from itertools import islice
+
 from chainrule.algebra import constant
 from chainrule.expr import (
     Node,
@@ -20,6 +22,7 @@ from chainrule.expr import (
     scale_op,
     size,
     transpose_op,
+    walk,
 )
 from chainrule.matrix_functions import (
     block_products,
@@ -38,11 +41,13 @@ from chainrule.matrix_functions import (
     unvec,
     vec,
 )
-from chainrule.primitives import power, reciprocal
+from chainrule.primitives import logistic, power, reciprocal
 from chainrule.products import PRODUCTS, chain, is_symmetric, product, transpose
 from chainrule.rewrite import Rule, on
-from chainrule.rules import ALGEBRA, is_ones_row
+from chainrule.rules import ALGEBRA, is_ones_column, is_ones_row
+from chainrule.substitute import replaced
 
+MOST_ENTRIES = 64  # nodes of a sum of products that are looked at
 LINEAR = (trace, diag, diagonal, vec, unvec, kron, block_products, combined_blocks)
 
 
@@ -220,27 +225,64 @@ def diagonals_are_cut_out(node: Node) -> Node | None:
 
 
 @on(matmul_op)
-def inner_products_of_columns(node: Node) -> Node | None:
-    """1' (a ∘ b) = a'b for columns a and b, and the sum of a diagonal is a trace."""
+def diagonal_matrices_enter_sums(node: Node) -> Node | None:
+    """Diag(a) (I + b c') = Diag(a) + (a ∘ b) c'."""
     a, b = node.args
-    if not is_ones_row(a) or b.shape[1] != 1:
-        return None
-    if b.op is diagonal.op:
-        return trace(b.args[0])
-    if b.op is hadamard_op and not any(x.op is add_op or x.op is hadamard_op or constant(x) for x in b.args):
-        return b.args[0].T @ b.args[1]
+    terms = [t.args[0] if t.op is scale_op else t for t in b.args] if a.op is diag.op and b.op is add_op else []
+    if terms and all(is_identity(t) or (t.op is matmul_op and t.args[0].shape[1] == 1) for t in terms):
+        return a @ b.args[0] + a @ b.args[1]
     return None
+
+
+@on(add_op)
+def complements_of_logistics(node: Node) -> Node | None:
+    """logistic(-z) = 1 - logistic(z), where a sum has both."""
+    found = {n: None for n in islice(walk([node], _entries_of), MOST_ENTRIES) if n.op is logistic.op}
+    for s in found:
+        if (z := s.args[0]).op is scale_op and z.value[0] < 0 and (other := logistic(-z)) in found:
+            return replaced(node, {s: 1 - other})
+    return None
+
+
+def _entries_of(node: Node) -> tuple[Node, ...]:
+    return node.args if node.op in (add_op, hadamard_op) else node.args[:1] if node.op is scale_op else ()
+
+
+@on(matmul_op)
+def sums_of_products_are_products(node: Node) -> Node | None:
+    """1' (a ∘ b) = a'b for columns, (a ∘ b) 1 = a b' for rows, 1' (A ∘ B') 1 = tr(B A), 1' diag(A) = tr(A)."""
+    a, b = node.args
+    if node.shape != (1, 1):
+        return None
+    if is_ones_row(a):
+        if b.op is diagonal.op:
+            return trace(b.args[0])
+        return b.args[0].T @ b.args[1] if _is_plain_product(b) else None
+    if not is_ones_column(b):
+        return None
+    if a.op is matmul_op and is_ones_row(a.args[0]) and a.args[1].op is hadamard_op:
+        for A, B in (a.args[1].args, a.args[1].args[::-1]):
+            if B.op is transpose_op:
+                return trace(B.args[0] @ A)
+    return a.args[0] @ a.args[1].T if _is_plain_product(a) else None
+
+
+def _is_plain_product(node: Node) -> bool:
+    """a ∘ b of two factors, neither of them a sum, which would be transposed term by term."""
+    return node.op is hadamard_op and not any(x.op in (add_op, hadamard_op) or constant(x) for x in node.args)
 
 
 @on(vec.op, unvec.op)
 def folding_undoes_vec(node: Node) -> Node | None:
-    """unvec(vec(A)) = A and vec(unvec(a)) = a; vec(a) = a for a column."""
+    """unvec(vec(A)) = A and vec(unvec(a)) = a; vec(a) = a for a column, a' for a row."""
     a = node.args[0]
     if node.op is unvec.op and a.op is vec.op and a.args[0].shape == node.shape:
         return a.args[0]
     if node.op is vec.op and a.op is unvec.op:
         return a.args[0]
-    return a if a.shape == node.shape else None
+    if a.shape == node.shape:
+        return a
+    return a.T if node.op is vec.op and a.shape[0] == 1 else None
 
 
 @on(unvec.op)
@@ -283,6 +325,26 @@ def blocks_of_kronecker_products(node: Node) -> Node | None:
 
 
 @on(kron.op)
+def rows_and_columns_multiply(node: Node) -> Node | None:
+    """a ⊗ b' = b' ⊗ a = a b'."""
+    for a, b in (node.args, node.args[::-1]):
+        if a.shape[1] == 1 and b.shape[0] == 1:
+            return a @ b
+    return None
+
+
+@on(hadamard_op, power.op)
+def powers_of_numbers_are_coefficients(node: Node) -> Node | None:
+    """s ∘ t = s t and s^k of 1 x 1 expressions, in front."""
+    if node.shape != (1, 1) or any(constant(a) is not None for a in node.args):
+        return None
+    if node.op is hadamard_op:
+        return scale(full(1, (1, 1)), 1, *((a, 1) for a in node.args))
+    k = node.value[0]
+    return scale(full(1, (1, 1)), 1, (node.args[0], int(k))) if k.is_integer() else None
+
+
+@on(kron.op)
 def kronecker_products_of_numbers(node: Node) -> Node | None:
     """s ⊗ A = A ⊗ s = s A for a 1 x 1 expression s, and I ⊗ I = I."""
     a, b = node.args
@@ -318,7 +380,11 @@ IDENTITIES: tuple[Rule, ...] = (
     diagonals_are_known,
     diagonal_matrices_scale,
     diagonals_are_cut_out,
-    inner_products_of_columns,
+    diagonal_matrices_enter_sums,
+    complements_of_logistics,
+    sums_of_products_are_products,
+    rows_and_columns_multiply,
+    powers_of_numbers_are_coefficients,
     folding_undoes_vec,
     sums_fold_term_by_term,
     kronecker_products_meet,

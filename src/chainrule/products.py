@@ -14,7 +14,7 @@ from chainrule.algebra import Term, from_terms, length, sum_terms
 from chainrule.expr import Node, add_op, full_op, hadamard_op, matmul_op, scale_op, symbol_op, transpose_op
 from chainrule.matrix_functions import by, diag, eye, inv, is_identity, kron
 from chainrule.rewrite import Rule, on
-from chainrule.rules import is_ones_column, is_ones_row
+from chainrule.rules import is_ones_row
 
 MOST_FACTORS = 64  # of a product that is looked at: a longer one stays as it is
 
@@ -54,13 +54,13 @@ def _in_order(factors: Sequence[Node]) -> Node:
 
 
 def _number(factors: Sequence[Node]) -> Node:
-    """A 1 x 1 product, or its transpose: the one with fewer transposes, or else earlier names."""
+    """A 1 x 1 product, or its transpose: the one with fewer transposes, but for rows of ones, or else earlier names."""
     turned = [transpose(f) for f in reversed(factors)]
     return min((_in_order(each) for each in (factors, turned)), key=lambda node: (_transposes(node), repr(node)))
 
 
 def _transposes(node: Node) -> int:
-    return [f.op for f in chain(node)].count(transpose_op)
+    return [f.op for f in chain(node) if not is_ones_row(f)].count(transpose_op)
 
 
 def transpose(node: Node) -> Node:
@@ -72,14 +72,7 @@ def transpose(node: Node) -> Node:
 def products_have_one_form(node: Node) -> Node | None:
     """A (B C) = (A B) C: columns from the right, rows from the left, and a'x = x'a."""
     factors = chain(node)
-    if len(factors) >= MOST_FACTORS or _is_repeated(factors):
-        return None
-    return product(factors)
-
-
-def _is_repeated(factors: Sequence[Node]) -> bool:
-    """1 r, a column of ones times a row: rules.py has its own form for sums of rows and columns."""
-    return any(is_ones_column(f) and f.shape[0] != 1 for f in factors[:-1]) or any(map(is_ones_row, factors[1:]))
+    return product(factors) if len(factors) < MOST_FACTORS else None
 
 
 @on(matmul_op)

@@ -215,7 +215,7 @@ GOLDEN = {
 \begin{align*}
   &\textit{forward} \\
   Z_{1} &= W_{1} X + b_{1} \mathbf{1}^{\top} && \in \mathbf{R}^{4 \times n} \\
-  A_{1} &= \operatorname{gelu tanh}(Z_{1}) && \in \mathbf{R}^{4 \times n} \\
+  A_{1} &= \operatorname{gelu\ tanh}(Z_{1}) && \in \mathbf{R}^{4 \times n} \\
   Z_{2} &= W_{2} A_{1} + b_{2} \mathbf{1}^{\top} && \in \mathbf{R}^{3 \times n} \\
   A_{2} &= \operatorname{mish}(Z_{2}) && \in \mathbf{R}^{3 \times n} \\
   Z_{3} &= W_{3} A_{2} + b_{3} \mathbf{1}^{\top} && \in \mathbf{R}^{2 \times n} \\

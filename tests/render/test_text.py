@@ -67,7 +67,7 @@ def test_a_printed_text_says_the_value_of_its_expression(expression, seed):
         ("A / B ∘ A", lambda A, B, c: A / B * A),
         ("||A| - |B|| c", lambda A, B, c: np.abs(np.abs(A) - np.abs(B)) @ c),
         ("leaky_relu(0.5)(-A)'", lambda A, B, c: np.where(A < 0, -A, -A / 2).T),
-        ("A^2 - B^-1", lambda A, B, c: A**2 - 1 / B),
+        ("A.^2 - B.^-1", lambda A, B, c: A**2 - 1 / B),
     ],
 )
 def test_the_reader_reads_as_a_person_does(printed, expected):

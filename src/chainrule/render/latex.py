@@ -119,8 +119,8 @@ def _name(name: str, derivatives: Derivatives, known: Collection[str]) -> Writte
 # ---- the alphabet
 
 
-def _number(value: float) -> Written:
-    digits, _, exponent = number_text(abs(value)).partition("e")
+def _number(value: float, *, exact: bool = False) -> Written:
+    digits, _, exponent = number_text(abs(value), exact=exact).partition("e")
     power = f"10^{{{int(exponent)}}}" if exponent else ""
     if not digits[0].isdigit():
         latex, binds = (r"\infty" if digits == "inf" else rf"\mathrm{{{digits}}}"), ATOM

@@ -78,7 +78,7 @@ class Notation:
     """An alphabet for formulas. Templates are those of `str.format`."""
 
     name: Callable[[str], Written]
-    number: Callable[[float], Written]
+    number: Callable[..., Written]  # (value, exact=False)
     function: Callable[[Function, tuple[float, ...]], Form]
     turned: Callable[[Function], Form | None]  # of a function's transpose, where it has a way of its own
     measure: Callable[[str], float]  # the width, in letters, of a part of a name or template
@@ -345,11 +345,12 @@ def _function(node: Node, memo: Memo, to: Notation) -> Written:
     if is_identity(node):
         return glyph(to.identity, to)
     written = to.function(function_of(node), node.value)
-    args = [_entries(a, memo, to) for a in node.args]
+    whole = function_of(node).whole
+    args = [_factor(a, memo, to) if whole and memo[a].constant else _entries(a, memo, to) for a in node.args]
     if node.op is reciprocal.op and written.tall and not _stacks(args[0], to):
         return _infix(to.number(1), to.divided, _operand(args[0], to, ATOM), to, QUOTIENT)
     operands = {str(i): _deeper(_operand(a, to, written.operand)) for i, a in enumerate(args)}
-    return fill(written, operands | {f"p{i}": to.number(p) for i, p in enumerate(node.value)}, to)
+    return fill(written, operands | {f"p{i}": to.number(p, exact=True) for i, p in enumerate(node.value)}, to)
 
 
 _WRITERS: dict[Op, Callable[[Node, Memo, Notation], Written]] = {

@@ -7,12 +7,14 @@ from fractions import Fraction
 GIVEN = 12  # digits that somebody may have written; sqrt(2/pi) has more
 
 
-def number_text(value: float) -> str:
-    """A number for reading: 2, 0.1, 1e-08, 0.123456789, and 0.797885 for sqrt(2/pi)."""
+def number_text(value: float, *, exact: bool = False) -> str:
+    """A number for reading: 2, 0.1, 1e-08, 0.123456789, and 0.797885 for sqrt(2/pi), unless it must be `exact`."""
     if float(value).is_integer() and abs(value) < 1e15:
         return str(int(value))
     given = f"{float(value):.{GIVEN}g}"
-    return given if float(given) == value else f"{float(value):.6g}"
+    if float(given) == value:
+        return given
+    return repr(float(value)) if exact else f"{float(value):.6g}"
 
 
 def ratio(number: Fraction) -> tuple[float, int]:
