@@ -308,7 +308,8 @@ def scale(expression: Node, number: Number | str = 1, *powers: tuple[Node, int])
     if not k or not constant:
         return full(0, expression.shape)
     if math.isfinite(constant) and not exponents:
-        return full(k * fraction(constant), expression.shape)
+        k, expression = k * fraction(constant), full(1, expression.shape)
+        return full(k, expression.shape) if fraction(float(k)) == k else apply(scale_op, expression, value=(k, ()))
     if k == 1 and not exponents:
         return expression
     bases = sorted(exponents, key=lambda base: base.name or repr(base))

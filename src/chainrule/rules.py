@@ -290,10 +290,11 @@ def log_of_softplus(node: Node) -> Node | None:
 def log_of_one_plus_exp(node: Node) -> Node | None:
     """log(1 + exp(z)) = softplus(z)."""
     inner = meaning(node.args[0])
-    if node.op is log.op and inner.op is add_op and inner.args[0].op is full_op and inner.args[0].value == 1:
-        inner = meaning(inner.args[1])
-    elif node.op is log.op:
-        return None
+    if node.op is log.op:
+        rest = [b for a, b in (inner.args, inner.args[::-1]) if constant(a) == 1] if inner.op is add_op else []
+        if not rest:
+            return None
+        inner = meaning(rest[0])
     return softplus(inner.args[0]) if inner.op is exp.op else None
 
 
