@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
     from chainrule.check.gradient import check_gradient as check_gradient
+    from chainrule.derivatives import differentiate as differentiate
     from chainrule.derive import gradient as gradient
     from chainrule.derive import gradients as gradients
     from chainrule.directional import gauss_newton_product as gauss_newton_product
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from chainrule.program.source import source as source
     from chainrule.render.latex import latex as latex
     from chainrule.render.text import text as text
+    from chainrule.typed import parse as parse
 
 __version__ = "0.1.0"
 
@@ -43,6 +45,8 @@ _HOME = {
         "derive": "gradient gradients",
         "directional": "jvp vjp hessian_vector_product gauss_newton_product",
         "hessian": "hessian",
+        "derivatives": "differentiate",
+        "typed": "parse",
         "evaluate": "evaluate",
         "render.text": "text",
         "render.latex": "latex",

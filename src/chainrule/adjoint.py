@@ -43,18 +43,20 @@ def sweep(
 def push(
     tangents: Mapping[Node, Node],
     roots: Collection[Node],
+    operands: Callable[[Node], tuple[Node, ...]] = lambda node: node.args,
     settle: Callable[[Node, Node], Node] = lambda node, T: T,
 ) -> dict[Node, Node]:
     """The tangent of every node up to `roots` that moves when the keys of `tangents` move by their values.
 
     The forward sweep. An operation states its vjp only; how it pushes a tangent forward is the transpose of that
-    linear map: with <vjp(U), T> = <U, dY>, the tangent dY is the derivative of <vjp(U), T> by U.
+    linear map: with <vjp(U), T> = <U, dY>, the tangent dY is the derivative of <vjp(U), T> by U. `operands(node)` may
+    leave out what is not to be opened.
     """
     tangent = dict(tangents)
-    for node in walk(roots, lambda n: () if n in tangents else n.args):
+    for node in walk(roots, lambda n: () if n in tangents else operands(n)):
         if node in tangents:
             continue
-        parts = [_pushed(node, i, tangent[a]) for i, a in enumerate(node.args) if a in tangent]
+        parts = [_pushed(node, i, tangent[a]) for i, a in enumerate(operands(node)) if a in tangent]
         moving = [part for part in parts if part is not None]
         if moving:
             tangent[node] = settle(node, reduce(lambda a, b: a + b, moving))

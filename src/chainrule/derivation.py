@@ -8,12 +8,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from chainrule.check.replay import Verification, verify
+from chainrule.derivatives import Derivatives
 from chainrule.derive import Derived, Equation
 from chainrule.errors import UnknownNameError, nearest
 from chainrule.program.source import Listing, program
 from chainrule.render.latex import equations_latex
 from chainrule.render.text import equations_text
 from chainrule.rewrite import Step
+from chainrule.rules import ALGEBRA
+from chainrule.tangents import with_tangents
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,6 +115,27 @@ class Derivation:
         str
         """
         return program(self.listing, language, part)
+
+    def hessian_vector_product(self) -> Derivatives:
+        r"""Derive the Hessian of the loss times a direction, as equations after those of the forward and backward pass.
+
+        Forward over reverse: the tangent of Z1 is Z1_dot, the direction of W1 is W1_dot, and dW1_dot is the product.
+
+        Returns
+        -------
+        Derivatives
+
+        Examples
+        --------
+        >>> import chainrule as cr
+        >>> d = cr.Network("4 -> 8 tanh -> 1").derive().hessian_vector_product()
+        >>> print(d["A1_dot"], d["dW2_dot"], sep="\n")
+        A1_dot = Z1_dot ∘ (1 - A1 ∘ A1)
+        dW2_dot = A1' dZ2_dot + A1_dot' dZ2
+        """
+        return Derivatives(
+            with_tangents(self.derived, self.listing.parameters, ALGEBRA), self.listing.parameters, self.notes
+        )
 
     def verify(self, random_state: int = 0) -> Verification:
         """Replay every step on random numbers of different sizes, and the whole against finite differences."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from importlib import import_module
 from typing import Literal
@@ -25,13 +25,14 @@ from chainrule.expr import (
 )
 from chainrule.functions import function_of, is_function
 from chainrule.identities import ANY
+from chainrule.products import transposes_leave_sums
 from chainrule.rewrite import Rewriter, Rule, Step
 from chainrule.rules import ALGEBRA, STABLE, is_ones_column, minus_enters, names_are_used
 from chainrule.shapes import Shape, show
 from chainrule.stable import stabilized
 from chainrule.substitute import renamed, replaced
 
-Phase = Literal["forward", "loss", "backward", "update"]
+Phase = Literal["forward", "loss", "backward", "update", "tangent", "hessian"]
 
 
 @dataclass(frozen=True, repr=False)
@@ -143,7 +144,7 @@ def pulled_back(expression: Node, G: Node, wrt: Sequence[Node]) -> tuple[Node, .
         adjoint = sweep({root: G}, leaves, lambda node, G, rewriter=rewriter: rewriter(G))  # type: ignore[misc]
         back = {leaf: w for w, leaf in stands_for.items()}
         for w, leaf in zip(group, leaves, strict=True):
-            found[w] = replaced(adjoint.get(leaf, full(0, w.shape)), back)
+            found[w] = replaced(transposes_leave_sums(adjoint.get(leaf, full(0, w.shape))), back)
     return tuple(found[w] for w in wrt)
 
 
@@ -170,6 +171,7 @@ def derive_equations(
     keep: Collection[str] = (),
     rules: Sequence[Rule] = ALGEBRA,
     stable: Sequence[Rule] = STABLE,
+    finish: Sequence[Callable[[Node], Node]] = (minus_enters,),
 ) -> Derived:
     """Differentiate the last forward definition, the loss, by the parameters.
 
@@ -182,6 +184,9 @@ def derive_equations(
     keep : collection of str
         Names whose adjoint becomes an equation of its own (the pre-activations). Others are put in where they are
         used, unless the chain rule uses them twice.
+    rules, stable, finish
+        What simplifies; what makes the forward equations finite at any score; what is done last, to a whole
+        right-hand side.
 
     Returns
     -------
@@ -204,9 +209,11 @@ def derive_equations(
         G = rewriter(G)
         if node not in named or (node not in wanted and _is_number(G)):
             return G  # its steps belong to the next equation, where it is put in
-        name, tidy = f"d{node.name}", minus_enters(G)
-        if tidy is not G:
-            rewriter.steps.append(Step(minus_enters.__name__, G, tidy))
+        name, tidy = f"d{node.name}", G
+        for last in finish:
+            before, tidy = tidy, last(tidy)
+            if tidy is not before:
+                rewriter.steps.append(Step(last.__name__, before, tidy))
         steps.extend(replace(s, equation=name) for s in rewriter.steps[len(steps) :])
         backward.append(Equation(name, tidy, node.shape, via[node], "backward"))
         return define(name, tidy)

@@ -57,7 +57,7 @@ def pushed(expression: Node, directions: Mapping[Node, Node]) -> Node:
     (root,), _ = stabilized(replaced(expression, leaves))
     rewriter = Rewriter(ANY)
     tangents = {leaves.get(W, W): V for W, V in directions.items()}
-    tangent = push(tangents, [root], lambda node, T: rewriter(T)).get(root, full(0, root.shape))
+    tangent = push(tangents, [root], settle=lambda node, T: rewriter(T)).get(root, full(0, root.shape))
     return replaced(rewriter(tangent), {leaf: W for W, leaf in leaves.items()})
 
 

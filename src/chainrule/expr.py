@@ -343,9 +343,7 @@ def _like_shapes(a: Node, b: Node | Number) -> tuple[Node, Node]:
 
 
 def _filled(s: Node, shape: Shape) -> Node:
-    if is_coefficient(s):
-        return scale(full(1, shape), 1, (s, 1))
-    return ones(shape[0]) @ s @ ones(shape[1]).T
+    return scale(full(1, shape), 1, (s, 1)) if is_coefficient(s) else ones(shape[0]) @ s @ ones(shape[1]).T
 
 
 # ---- the closed core and its derivatives

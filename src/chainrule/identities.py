@@ -42,7 +42,7 @@ from chainrule.matrix_functions import (
     vec,
 )
 from chainrule.primitives import logistic, power, reciprocal
-from chainrule.products import PRODUCTS, chain, is_symmetric, product, transpose
+from chainrule.products import PRODUCTS, chain, common_factors_leave_sums, is_symmetric, product, transpose
 from chainrule.rewrite import Rule, on
 from chainrule.rules import ALGEBRA, is_ones_column, is_ones_row
 from chainrule.substitute import replaced
@@ -392,4 +392,4 @@ IDENTITIES: tuple[Rule, ...] = (
     blocks_of_kronecker_products,
     squares_of_norms,
 )
-ANY: tuple[Rule, ...] = (*IDENTITIES, *PRODUCTS, *ALGEBRA)
+ANY: tuple[Rule, ...] = (*IDENTITIES, *PRODUCTS, *ALGEBRA, common_factors_leave_sums)

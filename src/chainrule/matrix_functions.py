@@ -14,6 +14,7 @@ from chainrule.primitives import sqrt
 from chainrule.shapes import Shape, Size, over, show, times
 
 NUMBER: Shape = (1, 1)
+SINGULAR = 1e14  # a condition number of which float64 keeps two digits
 
 
 def by(A: Node, s: Node) -> Node:
@@ -38,9 +39,16 @@ def _column(what: str, a: Shape) -> Size:
     return a[0]
 
 
+def _inverse(a: Array) -> Array:
+    """NaN where the matrix is singular to working precision."""
+    if a.size and not np.linalg.cond(a) < SINGULAR:
+        return np.full_like(a, np.nan)
+    return np.asarray(np.linalg.inv(a), dtype=a.dtype)
+
+
 inv: Function = record(
     __name__, "inv", lambda a: _square("an inverse", a), lambda G, Y, i: -(Y.T @ G @ Y.T), "np.linalg.inv({0})",
-    kernel=lambda a: np.linalg.inv(a), whole=True, rule="inverse", text="{0}^-1", latex="{0}^{{-1}}",
+    kernel=lambda a: _inverse(a), whole=True, rule="inverse", text="{0}^-1", latex="{0}^{{-1}}",
     text_transposed="{0}^-T", latex_transposed=r"{0}^{{-\top}}", summary="the inverse of a square matrix",
 )  # fmt: skip
 det: Function = record(

@@ -11,7 +11,19 @@ from functools import reduce
 from itertools import pairwise
 
 from chainrule.algebra import Term, from_terms, length, sum_terms
-from chainrule.expr import Node, add_op, full_op, hadamard_op, matmul_op, scale_op, symbol_op, transpose_op
+from chainrule.expr import (
+    Node,
+    add_op,
+    full_op,
+    hadamard_op,
+    is_atom,
+    matmul_op,
+    rebuild,
+    scale_op,
+    symbol_op,
+    toposort_to_names,
+    transpose_op,
+)
 from chainrule.matrix_functions import by, diag, eye, inv, is_identity, kron
 from chainrule.rewrite import Rule, on
 from chainrule.rules import is_ones_row
@@ -60,7 +72,8 @@ def _number(factors: Sequence[Node]) -> Node:
 
 
 def _transposes(node: Node) -> int:
-    return [f.op for f in chain(node) if not is_ones_row(f)].count(transpose_op)
+    turned = [f.args[0] for f in chain(node) if f.op is transpose_op and not is_ones_row(f)]
+    return len(turned) + sum(not is_atom(f) for f in turned)  # of a whole expression: its parts are turned
 
 
 def transpose(node: Node) -> Node:
@@ -148,6 +161,29 @@ def _joined(a: Term, b: Term, node: Node, alone: bool) -> Term | None:
     return None
 
 
+def transposes_leave_sums(root: Node) -> Node:
+    """A (B' - C')  = A (B - C)', where transposes become fewer: last, because they go inward before."""
+    new: dict[Node, Node] = {}
+    for node in toposort_to_names(root):
+        same = node if is_atom(node) else rebuild(node, tuple(new[a] for a in node.args))
+        new[node] = _turned_sum(same) if same.op is add_op and node is not root else same
+    return new[root]
+
+
+def _turned_sum(node: Node) -> Node:
+    terms = sum_terms(node)
+    parts = [next(iter(t.factors)) for t in terms if t.factors]
+    if len(parts) != len(terms) or any(p.op not in (matmul_op, transpose_op) and not is_symmetric(p) for p in parts):
+        return node
+    turned = [product([transpose(f) for f in reversed(chain(p))]) for p in parts]
+    if sum(map(_transposes, turned)) + 1 >= sum(map(_transposes, parts)):
+        return node
+    rows, columns = node.shape
+    return from_terms(
+        [Term(t.number, t.scalars, {p: 1}) for t, p in zip(terms, turned, strict=True)], (columns, rows)
+    ).T
+
+
 # ---- what is symmetric
 
 
@@ -183,4 +219,4 @@ def _is_transpose(a: Node, b: Node) -> bool:
     return b.T is a or a.T is b or (a is b and a.op is symbol_op and "symmetric" in a.value.facts)
 
 
-PRODUCTS: tuple[Rule, ...] = (identity_is_neutral, inverses_cancel, products_have_one_form, common_factors_leave_sums)
+PRODUCTS: tuple[Rule, ...] = (identity_is_neutral, inverses_cancel, products_have_one_form)

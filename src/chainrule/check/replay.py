@@ -28,6 +28,7 @@ from chainrule.expr import (
     toposort_to_names,
 )
 from chainrule.render.text import text
+from chainrule.shapes import factors
 
 __all__ = ["Failure", "Verification", "verify"]
 
@@ -132,8 +133,15 @@ def _sizes(nodes: Sequence[Node]) -> tuple[dict[str, int], dict[int, int]]:
     known = {s for node in nodes if node.op is symbol_op and node.value.role == "target" for s in node.shape}
     kept = {s for s in found if isinstance(s, int) and (s <= LARGE or s in known)}
     primes = (p for p in count(7) if p not in kept and all(p % q for q in range(2, math.isqrt(p) + 1)))
-    names = {s: next(primes) for s in found if isinstance(s, str)}
+    named = list(dict.fromkeys(name for s in found if isinstance(s, str) for name in factors(s)[1]))
+    names = {s: next(primes) for s in reversed(named)}  # X is n x d: more rows, so that X' X has an inverse
+    names |= {s: _count(s, names) for s in found if isinstance(s, str)}
     return names, {s: next(primes) for s in found if isinstance(s, int) and s not in kept}
+
+
+def _count(size: str, names: Mapping[str, int]) -> int:
+    number, words = factors(size)
+    return number * math.prod(names[word] for word in words)
 
 
 def resized(roots: Iterable[Node], sizes: Mapping[int, int]) -> dict[Node, Node]:
