@@ -51,13 +51,13 @@ def hessian(loss: Node, wrt: Node) -> Node:
     rewriter = Rewriter(ANY)
     try:
         return rewriter(matrix_of(product, v, rewriter))
-    except _NotFoundError as failure:
+    except NotFoundError as failure:
         raise DerivationError(
             f"no matrix is found for the Hessian by {called(wrt)}, because of {failure}: use hessian_vector_product"
         ) from None
 
 
-class _NotFoundError(Exception):
+class NotFoundError(Exception):
     """An operation of which the matrix is not known."""
 
 
@@ -80,7 +80,7 @@ def _matrix(node: Node, found: dict[Node, Node]) -> Node:
     (moving,) = [i for i, a in enumerate(node.args) if a in found][:1]
     M, other = found[node.args[moving]], node.args[1 - moving] if len(node.args) == 2 else node
     if sum(a in found for a in node.args) > 1:
-        raise _NotFoundError("a product that is not linear")
+        raise NotFoundError("a product that is not linear")
     if node.op is scale_op:
         number, exponents = node.value
         powers = list(zip(node.args[1:], exponents, strict=True))
@@ -96,7 +96,7 @@ def _matrix(node: Node, found: dict[Node, Node]) -> Node:
     if node.op is trace.op:
         return vec(eye(node.args[0].shape[0])).T @ M
     rows, columns = node.args[0].shape
-    raise _NotFoundError(f"{node.op.name} of a {rows} x {columns} matrix")
+    raise NotFoundError(f"{node.op.name} of a {rows} x {columns} matrix")
 
 
 def _blocks(A: Node, count: Size) -> Node:

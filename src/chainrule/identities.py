@@ -353,14 +353,16 @@ def kronecker_products_of_numbers(node: Node) -> Node | None:
     return by(b, a) if a.shape == (1, 1) else by(a, b) if b.shape == (1, 1) else None
 
 
-@on(hadamard_op, power.op)
+@on(scale_op)
 def squares_of_norms(node: Node) -> Node | None:
-    """‖A‖^2 = 1' (A ∘ A) 1."""
-    a = node.args[0]
-    if a.op is not norm.op or (node.value != (2.0,) if node.op is power.op else node.args[1] is not a):
-        return None
-    rows, columns = a.args[0].shape
-    return ones(rows).T @ (a.args[0] * a.args[0]) @ ones(columns)
+    """‖A‖^2 = 1' (A ∘ A) 1, above a fraction."""
+    powers = list(zip(node.args[1:], node.value[1], strict=True))
+    for s, e in powers:
+        if s.op is norm.op and e >= 2:
+            A = s.args[0]
+            square = ones(A.shape[0]).T @ (A * A) @ ones(A.shape[1])
+            return scale(node.args[0], node.value[0], *powers, (s, -2), (square, 1))
+    return None
 
 
 IDENTITIES: tuple[Rule, ...] = (

@@ -162,11 +162,14 @@ def _joined(a: Term, b: Term, node: Node, alone: bool) -> Term | None:
 
 
 def transposes_leave_sums(root: Node) -> Node:
-    """A (B' - C')  = A (B - C)', where transposes become fewer: last, because they go inward before."""
+    """A (B' - C') = A (B - C)', where transposes become fewer: last, because they go inward before."""
     new: dict[Node, Node] = {}
-    for node in toposort_to_names(root):
+    order = list(toposort_to_names(root))
+    terms = [a for node in order if node.op is add_op for a in node.args]  # of a sum that is looked at whole
+    outside = {root, *terms, *(root.args[:1] if root.op is scale_op else ())}
+    for node in order:
         same = node if is_atom(node) else rebuild(node, tuple(new[a] for a in node.args))
-        new[node] = _turned_sum(same) if same.op is add_op and node is not root else same
+        new[node] = _turned_sum(same) if same.op is add_op and node not in outside else same
     return new[root]
 
 

@@ -84,6 +84,7 @@ class Reading:
     def _square(self, part: Part, shape: Pair, what: str) -> None:
         if not self.sizes.make_equal(*shape):
             self.fail(f"{what} is of a square matrix, got {self.sizes.show(shape)}", part)
+        self._square_blocks(self.parts[part.args[0]])
 
     def _square_blocks(self, part: Part) -> None:
         """Of A ⊗ B that is square, A and B are taken to be so where nothing is known of them."""
@@ -130,7 +131,6 @@ class Reading:
         first = next(shape for shape in matrices if shape)
         if call.shaped in ("square", "number of square"):
             self._square(part, first, f"{part.word!r}")
-            self._square_blocks(self.parts[part.args[0]])
         if call.shaped in ("pair", "loss") and None not in matrices:
             self._equal(part, *(shape for shape in matrices if shape))
         match call.shaped:
@@ -274,7 +274,10 @@ class Reading:
             for unknown, size in zip(self.shapes[place] or (), wanted, strict=True):
                 if not self.sizes.make_equal(unknown, self.sizes.of(size)):
                     found = self.sizes.value(unknown)
-                    self.fail(f"{self.written(place)} has size {size} where {found} is needed", self.parts[place])
+                    self.fail(
+                        f"{self.written(place)} has size {size} where {found} is needed: declare the shapes",
+                        self.parts[place],
+                    )
         for a in (a for pair in order for a in pair):
             self.sizes.settle(a, taken)
 
