@@ -35,7 +35,7 @@ def mean(A: Node) -> Node:
     number = 1
     for count in counts:
         number *= count if isinstance(count, int) else 1
-    return scale(sum(A), f"1/{number}", *((count, -1) for count in counts if isinstance(count, Node)))
+    return scale(total(A), f"1/{number}", *((count, -1) for count in counts if isinstance(count, Node)))
 
 
 def total(A: Node) -> Node:

@@ -75,15 +75,15 @@ class Reading:
         if part.kind == "transpose":
             return shape[1], shape[0]
         if part.kind == "power" and part.number < 0 and not self._is_vector(shape):
-            self._square(part, shape, "an inverse")
+            self._square(part, shape, "an inverse", "; .^ goes entry by entry")
         return shape
 
     def _is_vector(self, shape: Pair) -> bool:
-        return any(self.sizes.value(a) == 1 for a in shape) or not self.sizes.can_be_equal(*shape)
+        return any(self.sizes.value(a) == 1 for a in shape)
 
-    def _square(self, part: Part, shape: Pair, what: str) -> None:
+    def _square(self, part: Part, shape: Pair, what: str, hint: str = "") -> None:
         if not self.sizes.make_equal(*shape):
-            self.fail(f"{what} is of a square matrix, got {self.sizes.show(shape)}", part)
+            self.fail(f"{what} is of a square matrix, got {self.sizes.show(shape)}{hint}", part)
         self._square_blocks(self.parts[part.args[0]])
 
     def _square_blocks(self, part: Part) -> None:
@@ -210,8 +210,13 @@ class Reading:
             shapes = f"{self.sizes.show(left)} does not fit {self.sizes.show(right)}"
             self.fail(f"entry by entry, {shapes}", part)
 
+    def _is_a_matrix(self, shape: Pair) -> bool:
+        """Does it have a size, not known yet, that a name in upper case has? It is no number then."""
+        matrices = {self.sizes.root(a) for name, pair in self.symbols.items() if name[0].isupper() for a in pair}
+        return any(self.sizes.value(a) is None and self.sizes.root(a) in matrices for a in shape)
+
     def _divided(self, part: Part, right: Pair) -> None:
-        if not all(self.sizes.make_equal(a, self.sizes.one) for a in right):
+        if self._is_a_matrix(right) or not all(self.sizes.make_equal(a, self.sizes.one) for a in right):
             above, below = map(self.written, part.args)
             self.fail(
                 f"'/' divides by a number, and {below} is {self.sizes.show(right)}: "
@@ -253,12 +258,9 @@ class Reading:
         shape, sizes = self.shapes[-1], self.sizes
         if shape is None:
             self.fail("a formula of numbers has no derivative: it needs a matrix", self.parts[-1], whole=True)
-        matrices = {sizes.root(a) for name, pair in self.symbols.items() if name[0].isupper() for a in pair}
-        for a in shape:
-            of_a_matrix = sizes.value(a) is None and sizes.root(a) in matrices
-            if of_a_matrix or not sizes.make_equal(a, sizes.one):
-                message = f"a gradient is of one number, and this is {sizes.show(shape)}: reduce it, as sum(...) does"
-                self.fail(message, self.parts[-1], whole=True)
+        if self._is_a_matrix(shape) or not all(sizes.make_equal(a, sizes.one) for a in shape):
+            message = f"a gradient is of one number, and this is {sizes.show(shape)}: reduce it, as sum(...) does"
+            self.fail(message, self.parts[-1], whole=True)
 
     def _settle(self) -> None:
         """Names for sizes that nobody named, and the sizes of what is folded or made of blocks."""
