@@ -131,7 +131,7 @@ class Derivation:
         >>> d = cr.Network("4 -> 8 tanh -> 1").derive().hessian_vector_product()
         >>> print(d["A1_dot"], d["dW2_dot"], sep="\n")
         A1_dot = Z1_dot ∘ (1 - A1 ∘ A1)
-        dW2_dot = A1' dZ2_dot + A1_dot' dZ2
+        dW2_dot = A1_dot' dZ2 + A1' dZ2_dot
         """
         return Derivatives(
             with_tangents(self.derived, self.listing.parameters, ALGEBRA), self.listing.parameters, self.notes

@@ -171,7 +171,7 @@ def derive_equations(
     keep: Collection[str] = (),
     rules: Sequence[Rule] = ALGEBRA,
     stable: Sequence[Rule] = STABLE,
-    finish: Sequence[Callable[[Node], Node]] = (minus_enters,),
+    finish: Sequence[Callable[[Node], Node]] | None = None,
 ) -> Derived:
     """Differentiate the last forward definition, the loss, by the parameters.
 
@@ -186,7 +186,7 @@ def derive_equations(
         used, unless the chain rule uses them twice.
     rules, stable, finish
         What simplifies; what makes the forward equations finite at any score; what is done last, to a whole
-        right-hand side.
+        right-hand side: by default `minus_enters`.
 
     Returns
     -------
@@ -210,7 +210,7 @@ def derive_equations(
         if node not in named or (node not in wanted and _is_number(G)):
             return G  # its steps belong to the next equation, where it is put in
         name, tidy = f"d{node.name}", G
-        for last in finish:
+        for last in (minus_enters,) if finish is None else finish:
             before, tidy = tidy, last(tidy)
             if tidy is not before:
                 rewriter.steps.append(Step(last.__name__, before, tidy))

@@ -144,10 +144,10 @@ def gauss_newton_product(loss: Node, outputs: Node, directions: Mapping[Node, No
     --------
     >>> import chainrule as cr
     >>> X, w, y = cr.matrix("X", "n", "d"), cr.matrix("w", "d", 1), cr.matrix("y", "n", 1)
-    >>> f = cr.tanh(X @ w)
+    >>> f = cr.exp(X @ w)
     >>> (Gv,) = cr.gauss_newton_product(cr.half_squared_error(f, y), f, {w: cr.matrix("v", "d", 1)})
     >>> cr.text(Gv)
-    "(X' ((X v) ∘ (1 - tanh(X w) ∘ tanh(X w)) ∘ (1 - tanh(X w) ∘ tanh(X w))))/n"
+    "(X' ((X v) ∘ exp(X w) ∘ exp(X w)))/n"
     """
     check_scalar(loss)
     if outputs not in set(toposort(loss)):

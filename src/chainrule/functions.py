@@ -202,7 +202,7 @@ def elementwise(
     >>> cubic = cr.elementwise("cubic", lambda x: x * x * x)
     >>> x = cr.matrix("x", 1, 1)
     >>> cr.text(*cr.gradient(cubic(x), x))
-    '3 x ∘ x'
+    '3 x^2'
     """
 
     def vjp(G: Node, Y: Node, operand: int) -> Node:

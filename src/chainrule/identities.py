@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from itertools import islice
 
-from chainrule.algebra import constant
+from chainrule.algebra import collected, constant, is_long, length
 from chainrule.expr import (
     Node,
     add_op,
@@ -236,11 +236,14 @@ def diagonal_matrices_enter_sums(node: Node) -> Node | None:
 
 @on(add_op)
 def complements_of_logistics(node: Node) -> Node | None:
-    """logistic(-z) = 1 - logistic(z), where a sum has both."""
+    """logistic(-z) = 1 - logistic(z), where a sum has both and is halved: else it would only lose digits."""
+    if is_long(node):
+        return None
     found = {n: None for n in islice(walk([node], _entries_of), MOST_ENTRIES) if n.op is logistic.op}
     for s in found:
         if (z := s.args[0]).op is scale_op and z.value[0] < 0 and (other := logistic(-z)) in found:
-            return replaced(node, {s: 1 - other})
+            shorter = min(collected(replaced(node, {s: 1 - other})), key=length, default=node)
+            return shorter if 2 * length(shorter) <= length(node) else None
     return None
 
 

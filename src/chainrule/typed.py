@@ -85,7 +85,7 @@ def parse(text: str, sizes: Sized = ()) -> Typed:
     >>> f["w"].shape, f["lam"].shape
     (('d', 1), (1, 1))
     >>> cr.text(*cr.gradient(f.expression, f["w"]))
-    "2 X' (X w - y) + 2 lam w"
+    "2 (lam w + X' (X w - y))"
     """
     declared = declarations(sizes)
     reading = Reading(text, {name: each.shape for name, each in declared.items()})
