@@ -124,6 +124,7 @@ MORE = [
     ("logdet(a ⊗ X)", "X: n x n; a: 1"),
     ("-y'log(softmax(z))", ""),
     ("vec(X)'(vec(X) + a)", ""),
+    ("binary_cross_entropy(logistic(x), y)", ""),
     ("(x'x)^2", ""),
 ]
 x = cr.matrix("x", "n", 1)
