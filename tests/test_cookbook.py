@@ -9,7 +9,7 @@ from cookbook import IDENTITIES
 
 import chainrule as cr
 from chainrule.adjoint import sweep
-from chainrule.hessian import NotFoundError, matrix_of
+from chainrule.hessians import NotFoundError, matrix_of
 from chainrule.identities import ANY
 from chainrule.rewrite import Rewriter
 from chainrule.rules import ALGEBRA

@@ -29,7 +29,7 @@ LAYERS = [
     "identities",
     "derive",
     "directional tangents operators",
-    "hessian formula sizing",
+    "hessians formula sizing",
     "reading",
     "typed",
     "conventions graph spec",

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from chainrule.expr import scalar as scalar
     from chainrule.expr import scale as scale
     from chainrule.expr import sum as sum
-    from chainrule.hessian import hessian as hessian
+    from chainrule.hessians import hessian as hessian
     from chainrule.layers import Dense as Dense
     from chainrule.network import Network as Network
     from chainrule.persist import load as load
@@ -44,7 +44,7 @@ _HOME = {
         "expr": "matrix scalar ones full define scale sum",
         "derive": "gradient gradients",
         "directional": "jvp vjp hessian_vector_product gauss_newton_product",
-        "hessian": "hessian",
+        "hessians": "hessian",
         "derivatives": "differentiate",
         "typed": "parse",
         "evaluate": "evaluate",
@@ -109,5 +109,4 @@ def _names(book: Any) -> tuple[str, ...]:
     return tuple(getattr(book, "__all__", ()))
 
 
-for _name in ("evaluate", "hessian"):  # at once, because their modules, of the same names, would hide them later
-    __getattr__(_name)
+__getattr__("evaluate")  # at once, because its module, of the same name, would hide it later

@@ -17,7 +17,7 @@ from chainrule.errors import DerivationError, UnknownNameError, nearest
 from chainrule.evaluate import evaluate_all
 from chainrule.expr import Node, define, define_op, symbol_op, toposort
 from chainrule.functions import function_of, is_function
-from chainrule.hessian import hessian as hessian_of
+from chainrule.hessians import hessian as hessian_of
 from chainrule.identities import ANY
 from chainrule.matrix_functions import norm
 from chainrule.products import transposes_leave_sums
