@@ -21,7 +21,8 @@ import chainrule.errors
 
 NAMES = {
     "expr": "matrix scalar ones full define sum",
-    "derive": "gradient gradients",
+    "derive": "gradient gradients differentiate jvp vjp hessian hessian_vector_product gauss_newton_product parse",
+    "matrix functions": "inv det logdet trace norm diag diagonal eye vec unvec kron frobenius matrix_power",
     "show": "text latex source",
     "evaluate": "evaluate",
     "network": "Network Dense",

@@ -10,12 +10,15 @@ from typing import Any
 from chainrule.check.replay import verify
 from chainrule.check.verification import Verification
 from chainrule.conventions import Convention, Reading, stacked, translated
+from chainrule.derivatives import Derivatives
 from chainrule.derive import Derived, Equation
 from chainrule.errors import UnknownNameError, nearest
 from chainrule.expr import Node, full
 from chainrule.program.source import Listing, program
 from chainrule.render.views import view_latex, view_text
 from chainrule.rewrite import Step
+from chainrule.rules import ALGEBRA
+from chainrule.tangents import with_tangents
 from chainrule.worked import Worked, work_out
 
 
@@ -295,6 +298,27 @@ class Derivation:
         str
         """
         return program(self.listing, language, part)
+
+    def hessian_vector_product(self) -> Derivatives:
+        r"""Derive the Hessian of the loss times a direction, as equations after those of the forward and backward pass.
+
+        Forward over reverse: the tangent of Z1 is Z1_dot, the direction of W1 is W1_dot, and dW1_dot is the product.
+
+        Returns
+        -------
+        Derivatives
+
+        Examples
+        --------
+        >>> import chainrule as cr
+        >>> d = cr.Network("4 -> 8 tanh -> 1").derive().hessian_vector_product()
+        >>> print(d["A1_dot"], d["dW2_dot"], sep="\n")
+        A1_dot = Z1_dot ∘ (1 - A1 ∘ A1)
+        dW2_dot = A1_dot' dZ2 + A1' dZ2_dot
+        """
+        return Derivatives(
+            with_tangents(self.derived, self.listing.parameters, ALGEBRA), self.listing.parameters, self.notes
+        )
 
     def verify(self, random_state: int = 0) -> Verification:
         """Replay every step by an independent checker, and compare the whole with finite differences.

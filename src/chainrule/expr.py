@@ -17,7 +17,7 @@ from weakref import WeakValueDictionary
 
 from chainrule.errors import ShapeError, UnknownNameError, nearest
 from chainrule.python_form import as_python, operands_in_words
-from chainrule.shapes import Number, Shape, Size, check_size, product_shape, real, same_shape, show
+from chainrule.shapes import Number, Shape, Size, check_size, factors, product_shape, real, same_shape, show
 from chainrule.shapes import fraction as fraction
 
 Role = Literal["data", "target", "weight", "parameter", "state", "hyper", "random", "size"]
@@ -248,7 +248,9 @@ def turned(symbol: Node) -> Node:
 
 def size(name: Size) -> Node | int:
     """A size as a number in equations: the n of 1/n."""
-    return name if isinstance(name, int) else matrix(name, 1, 1, role="size")
+    number, names = factors(name)
+    counts = [(matrix(each, 1, 1, role="size"), 1) for each in names]
+    return number if not counts else counts[0][0] if names == (name,) else scale(full(1, (1, 1)), number, *counts)
 
 
 def define(name: str, expression: Node) -> Node:
@@ -307,7 +309,8 @@ def scale(expression: Node, number: Number | str = 1, *powers: tuple[Node, int])
     if not k or not constant:
         return full(0, expression.shape)
     if math.isfinite(constant) and not exponents:
-        return full(k * fraction(constant), expression.shape)
+        k, expression = k * fraction(constant), full(1, expression.shape)
+        return full(k, expression.shape) if fraction(float(k)) == k else apply(scale_op, expression, value=(k, ()))
     if k == 1 and not exponents:
         return expression
     bases = sorted(exponents, key=lambda base: base.name or repr(base))
@@ -341,9 +344,7 @@ def _like_shapes(a: Node, b: Node | Number) -> tuple[Node, Node]:
 
 
 def _filled(s: Node, shape: Shape) -> Node:
-    if is_coefficient(s):
-        return scale(full(1, shape), 1, (s, 1))
-    return ones(shape[0]) @ s @ ones(shape[1]).T
+    return scale(full(1, shape), 1, (s, 1)) if is_coefficient(s) else ones(shape[0]) @ s @ ones(shape[1]).T
 
 
 # ---- the closed core and its derivatives

@@ -71,7 +71,7 @@ reciprocal: Function = elementwise(
 )  # fmt: skip
 power: Function = elementwise(
     "power", d=lambda x, y, k: scale(power(x, k - 1), k) if k - 1 else full(1, x.shape),
-    kernel=lambda x, k: x**k, numpy="{0}**{p0}", latex=r"{0}^{{{p0}}}", text="{0}^{p0}", parameters={"k": 2.0},
+    kernel=lambda x, k: x**k, numpy="{0}**{p0}", latex=r"{0}^{{\odot {p0}}}", text="{0}.^{p0}", parameters={"k": 2.0},
     summary="x to the power of a constant k",
 )  # fmt: skip
 tanh: Function = elementwise(

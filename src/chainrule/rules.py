@@ -245,14 +245,12 @@ ALGEBRA: tuple[Rule, ...] = (
     like_terms_are_collected,
     sums_are_tidy,
 )
+INWARD: tuple[Rule, ...] = tuple(transposes_go_inward if rule is transposes_cancel else rule for rule in ALGEBRA)
+"""The same with every transpose at the names."""
 RENEWED: tuple[Rule, ...] = (
     coefficients_cancel,
     totals_turn,
-    *(
-        transposes_go_inward if rule is transposes_cancel else rule
-        for rule in ALGEBRA
-        if rule is not like_terms_are_collected
-    ),
+    *(rule for rule in INWARD if rule is not like_terms_are_collected),
 )
 """For reading a derivation in other names: every transpose goes to the names, every multiple to its terms.
 
@@ -329,10 +327,11 @@ def log_of_softplus(node: Node) -> Node | None:
 def log_of_one_plus_exp(node: Node) -> Node | None:
     """log(1 + exp(z)) = softplus(z)."""
     inner = meaning(node.args[0])
-    if node.op is log.op and inner.op is add_op and inner.args[0].op is full_op and inner.args[0].value == 1:
-        inner = meaning(inner.args[1])
-    elif node.op is log.op:
-        return None
+    if node.op is log.op:
+        rest = [b for a, b in (inner.args, inner.args[::-1]) if constant(a) == 1] if inner.op is add_op else []
+        if not rest:
+            return None
+        inner = meaning(rest[0])
     return softplus(inner.args[0]) if inner.op is exp.op else None
 
 

@@ -7,7 +7,6 @@ from weakref import WeakKeyDictionary
 from chainrule.algebra import constant
 from chainrule.expr import (
     Node,
-    apply,
     define_op,
     full,
     full_op,
@@ -20,7 +19,7 @@ from chainrule.expr import (
     transpose_op,
     walk,
 )
-from chainrule.functions import function_of, is_function
+from chainrule.functions import function_of, is_function, transposed
 from chainrule.rewrite import on
 from chainrule.stack import block, block_op, bounds, hstack, hstack_op, vstack, vstack_op
 
@@ -56,7 +55,7 @@ def _inside(a: Node) -> Node | None:
     if a.op in STACKS:
         return _other_way(a) if _all_turned(a) else None
     if is_function(a):
-        return apply(function_of(a).twin.op, *(x.T for x in a.args), value=a.value)
+        return transposed(a)
     return rebuild(a, tuple(x if x.shape == (1, 1) else x.T for x in a.args))
 
 
@@ -74,7 +73,8 @@ def _turning(root: Node) -> int:
 def _own_turning(node: Node) -> int:
     if node.shape == (1, 1) or node.op is full_op or node.op is ones_op:
         return 0
-    if node.op is transpose_op or ((node.op in STACKS or is_function(node)) and _all_turned(node)):
+    turns = node.op in STACKS or (is_function(node) and not function_of(node).whole)
+    if node.op is transpose_op or (turns and _all_turned(node)):
         return -1
     parts = _parts(node)
     return min(1, sum(_turnings[part] for part in parts)) if parts else 1

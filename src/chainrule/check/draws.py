@@ -13,12 +13,14 @@ import numpy as np
 
 from chainrule.check.difference import Array
 from chainrule.expr import Node, Symbol, symbol_op
-from chainrule.shapes import Size
+from chainrule.functions import function_of, is_function
+from chainrule.shapes import Size, factors
 from chainrule.stack import block_op, hstack_op, vstack_op
 
 __all__ = ["PRIME", "filled", "random_matrix", "random_residues", "read_number", "residue", "small_sizes"]
 
 PRIME = 2**61 - 1
+STACKS = (hstack_op, vstack_op, block_op)  # with sizes that are sums of others; those of whole functions are products
 LARGE = 16  # larger sizes are replaced by small ones: 784-1024-1024-10 replays as fast as 4-5-3
 
 
@@ -27,11 +29,16 @@ def small_sizes(nodes: Sequence[Node]) -> tuple[dict[Size, int], dict[Size, int]
     counts = (node.value.name for node in nodes if node.op is symbol_op and node.value.role == "size")
     found = dict.fromkeys([*(s for node in nodes for s in node.shape), *counts])
     known = {s for node in nodes if node.op is symbol_op and node.value.role == "target" for s in node.shape}
-    kept = {s for s in found if isinstance(s, int) and (s <= LARGE or s in known)}
+    fixed = any(node.op in STACKS or (is_function(node) and function_of(node).whole) for node in nodes)
+    kept = {s for s in found if isinstance(s, int) and (s <= LARGE or s in known or fixed)}
     primes = (p for p in count(7) if p not in kept and all(p % q for q in range(2, math.isqrt(p) + 1)))
-    names: dict[Size, int] = {s: next(primes) for s in found if isinstance(s, str)}
-    if any(node.op in (hstack_op, vstack_op, block_op) for node in nodes):
-        return names, {}  # sizes that are sums of others
+    words = dict.fromkeys(word for s in found if isinstance(s, str) for word in factors(s)[1])
+    names: dict[Size, int] = {
+        s: next(primes) for s in reversed(words)
+    }  # X is n x d: more rows, so that X' X has an inverse
+    for s in found:
+        number, parts = factors(s)
+        names |= {s: number * math.prod(names[word] for word in parts)} if parts else {}
     return names, {s: next(primes) for s in found if isinstance(s, int) and s not in kept}
 
 

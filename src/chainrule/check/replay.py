@@ -242,7 +242,7 @@ def _is_quotient(node: Node) -> bool:
 
 def _is_whole(node: Node) -> bool:
     """Is it a function of the matrix as a whole, neither of its entries nor of its rows?"""
-    return function_of(node).axis is None and any(a.shape != node.shape for a in node.args)
+    return function_of(node).whole or (function_of(node).axis is None and any(a.shape != node.shape for a in node.args))
 
 
 def _apart(s: Step, world: World) -> float:
@@ -266,7 +266,8 @@ def _off_slope(s: Step, world: World) -> float:
     Y, i = s.via
     inputs = [apply(symbol_op, shape=a.shape, value=Symbol(f"_{j}")) for j, a in enumerate(Y.args)]
     at, G, axis = [world(a) for a in Y.args], world(s.before), function_of(Y).axis
-    step, function = 1e-3 * abs(at[i]) + 1e-6, rebuild(Y, tuple(inputs))
+    size = 10.0 ** -(3 + world.draw % 3 if _is_whole(Y) else 3)  # an inverse may bend soon
+    step, function = size * abs(at[i]) + 1e-6, rebuild(Y, tuple(inputs))
 
     def moved(t: float, where: Array) -> Array:
         values = {x: a + t * step * where if j == i else a for j, (x, a) in enumerate(zip(inputs, at, strict=True))}

@@ -258,7 +258,7 @@ def _total(node: Node, memo: Memo, to: Language) -> Code:
 def _function(node: Node, memo: Memo, to: Language) -> Code:
     """A function's own template, filled in."""
     function = function_of(node)
-    if function.axis is None:
+    if function.elementwise:
         pieces = [memo[a] for a in node.args]
         shape = _broadcast(node.shape, pieces)
     else:
@@ -267,6 +267,7 @@ def _function(node: Node, memo: Memo, to: Language) -> Code:
     enclosed = _enclosed_operands(template)
     texts = [_at(piece, LOOSE if str(i) in enclosed else ATOM) for i, piece in enumerate(pieces)]
     parameters = {f"p{i}": number(p, to) for i, p in enumerate(node.value)}
+    parameters |= {"rows": str(node.shape[0]), "columns": str(node.shape[1])}
     return Code(template.format(*texts, **parameters), _tightness(template), shape)
 
 

@@ -179,6 +179,8 @@ def numbers_are_computed(node: Node) -> Node | None:
     with np.errstate(all="ignore"):
         if node.op is add_op or node.op is hadamard_op:
             return full(values[0] + values[1] if node.op is add_op else values[0] * values[1], node.shape)
+        if node.op is scale_op:
+            return full(values[0] * float(node.value[0]), node.shape)
         kernel = function_of(node).kernel
         return full(float(kernel(*values, *node.value)), node.shape) if kernel else None
 
@@ -194,7 +196,7 @@ def _is_constant(node: Node) -> bool:
 
 def _is_elementwise(node: Node) -> bool:
     if is_function(node):
-        return function_of(node).axis is None
+        return function_of(node).elementwise
     return node.op in (add_op, hadamard_op, scale_op)
 
 

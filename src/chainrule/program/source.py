@@ -13,6 +13,7 @@ from chainrule.functions import function_of, is_function
 from chainrule.program.code import LANGUAGES, Language, code
 from chainrule.program.lower import Statement, lower
 from chainrule.shapes import Size
+from chainrule.stable import stabilized
 
 PARTS = ("forward", "backward", "update", "step", "program")
 WIDTH = 88
@@ -41,7 +42,9 @@ def find_language(name: str) -> Language:
 
 
 def source(expressions: Mapping[str, Node], *, language: str = "numpy") -> str:
-    """Write expressions as assignments of a language of arrays.
+    """Write expressions as assignments of a language of arrays, in their stable forms.
+
+    log(softmax(Z)) is written as log_softmax(Z), which is finite at any score, as a network's program is.
 
     Parameters
     ----------
@@ -72,8 +75,10 @@ def source(expressions: Mapping[str, Node], *, language: str = "numpy") -> str:
     dW = (X.T @ ((t1 - Y) * (1 - t1 * t1))) / n
     """
     to = find_language(language)
-    inner = [n for n in toposort(*expressions.values()) if n.op is define_op]
-    outer = [e if e.op is define_op and e.value == name else define(name, e) for name, e in expressions.items()]
+    roots, _ = stabilized(*expressions.values())
+    inner = [n for n in toposort(*roots) if n.op is define_op]
+    named = zip(expressions, roots, strict=True)
+    outer = [e if e.op is define_op and e.value == name else define(name, e) for name, e in named]
     defined = dict.fromkeys((*inner, *outer))
     _check_names(defined, to)
     equations = [Equation(d.value, d.args[0], d.shape, "", "forward") for d in defined]

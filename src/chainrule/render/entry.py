@@ -75,6 +75,8 @@ def in_words(node: Node, i: int, j: int) -> str:
     if node.op is full_op or node.op is ones_op:
         return formula(full(1.0 if node.op is ones_op else node.value, (1, 1)))
     function = function_of(node)
+    if function.whole:
+        return f"entry [{i},{j}] of {_name(node)} of {' and '.join(map(_spoken, node.args))}"
     if function.axis is None:
         return f"{_name(node)} of {' and '.join(_grouped(a, i, j) for a in node.args)}"
     line, at = ("row", i) if function.axis else ("column", j)
@@ -162,7 +164,7 @@ def entry_formula(root: Node, i: int, j: int, counts: Callable[[Any], int]) -> E
 
 
 def _is_leaf(node: Node) -> bool:
-    return is_atom(node) or (is_function(node) and function_of(node).axis is not None)
+    return is_atom(node) or (is_function(node) and not function_of(node).elementwise)
 
 
 def _needed(node: Node, i: int, j: int, counts: Callable[[Any], int]) -> list[Key]:

@@ -43,7 +43,9 @@ GREEK = frozenset({
 })  # fmt: skip
 WORDS = {"eps": r"\epsilon", "lam": r"\lambda", "lr": r"\eta", "learning_rate": r"\eta", "loss": "L"}
 UPRIGHT = frozenset({"exp", "log", "max", "min", "sin", "cos", "tanh"})  # commands that set their own letters
-UNSEEN = frozenset({"operatorname", "mathrm", "mathbf", "text", "frac", "left", "right", "biggl", "biggr", "hat", ","})
+UNSEEN = frozenset(
+    {"operatorname", "mathrm", "mathbf", "text", "frac", "left", "right", "biggl", "biggr", "hat", "dot", ","}
+)
 SCRIPT = re.compile(r"[_^]\{([^{}]*)\}")
 A_DERIVATIVE = re.compile(r"d([A-Z]\d*|b\d+|(?:gamma|beta)\d+)")
 
@@ -54,17 +56,18 @@ A_DERIVATIVE = re.compile(r"d([A-Z]\d*|b\d+|(?:gamma|beta)\d+)")
 def name_latex(name: str) -> Written:
     r"""A Python identifier: W1 is W_{1}, m_W1 is m_{W_{1}}, gamma1 is \gamma_{1}, W1_next is W_{1}^{+}, loss is L.
 
-    `m_hat` wears its hat, `beta1_t` is the t-th power or step and `beta1_t_next` the one after it, `lr` is \eta. Words
-    are upright, and letters that are neither Latin nor Greek are text.
+    `m_hat` wears its hat, `Z1_dot` its dot, `beta1_t` is the t-th power or step and `beta1_t_next` the one after it,
+    `lr` is \eta. Words are upright, and letters that are neither Latin nor Greek are text.
     """
     base, step, after = name, "", ""
     if base not in WORDS and (match := re.fullmatch(r"(.*?[^_])(_t)?(_next)?", base)):
         base, step, after = (part or "" for part in match.groups())
     stem, *below = [base] if base in WORDS or "" in base.split("_") else base.split("_")
     letter, digits = _stem(stem)
-    if "hat" in below:
-        below.remove("hat")
-        letter = rf"\hat{{{letter}}}"
+    for accent in ("hat", "dot"):
+        if accent in below:
+            below.remove(accent)
+            letter = rf"\{accent}{{{letter}}}"
     subscripts = [*([digits] if digits else []), *(name_latex(part).text for part in below)]
     latex = letter + (f"_{{{','.join(subscripts)}}}" if subscripts else "")
     raised = ("t+1" if after else "t") if step else "+" if after else ""
@@ -104,29 +107,32 @@ def _word(word: str) -> str:
 def _name(name: str, derivatives: Derivatives, known: Collection[str], multiples: Collection[str]) -> Written:
     """A name, or the derivative that it stands for: dW1 is dL/dW1, and dZ1 also the error signal delta^1.
 
-    A multiple of a derivative is dW1 in upright and italic letters.
+    A tangent such as dW1_dot has a dot on its L or delta. A multiple of a derivative is dW1, with an upright d.
     """
-    of = name[1:] if name[0] == "d" and name[1:] in known else ""
-    if not of and (match := A_DERIVATIVE.fullmatch(name)):
+    bare = name.removesuffix("_dot")
+    loss, error_signal = ("L", r"\delta") if bare == name else (r"\dot{L}", r"\dot{\delta}")
+    of = bare[1:] if bare[0] == "d" and bare[1:] in known else ""
+    if not of and (match := A_DERIVATIVE.fullmatch(bare)):
         of = match[1]
     if not of:
         return name_latex(name)
     layer = re.fullmatch(r"Z(\d*)", of)
     if layer and derivatives == "delta":
-        latex = r"\delta" + (f"^{{{layer[1]}}}" if layer[1] else "")
+        latex = error_signal + (f"^{{{layer[1]}}}" if layer[1] else "")
         return Written((Piece(latex, _measure(latex)),), POSTFIX if layer[1] else ATOM)
     below = name_latex(of)
-    if name in multiples:
-        return Written((Piece(rf"\mathrm{{d}}{below.text}", 1 + _measure(below.text)),), ATOM)
-    latex = rf"\frac{{\partial L}}{{\partial {below.text}}}"
+    if bare in multiples:
+        d = "d" if bare == name else r"\dot{d}"
+        return Written((Piece(rf"\mathrm{{{d}}}{below.text}", 1 + _measure(below.text)),), ATOM)
+    latex = rf"\frac{{\partial {loss}}}{{\partial {below.text}}}"
     return Written((Piece(latex, 2 + _measure(below.text)),), POSTFIX, tall=True)
 
 
 # ---- the alphabet
 
 
-def _number(value: float) -> Written:
-    digits, _, exponent = number_text(abs(value)).partition("e")
+def _number(value: float, *, exact: bool = False) -> Written:
+    digits, _, exponent = number_text(abs(value), exact=exact).partition("e")
     power = f"10^{{{int(exponent)}}}" if exponent else ""
     if not digits[0].isdigit():
         latex, binds = (r"\infty" if digits == "inf" else rf"\mathrm{{{digits}}}"), ATOM
@@ -183,11 +189,13 @@ LATEX = Notation(
     name=name_latex,
     number=_number,
     function=_form,
+    turned=lambda function: form(function.latex_transposed) if function.latex_transposed else None,
     measure=_measure,
     encloses=_encloses,
     enlarged=_enlarged,
     space=0.3,
     one=r"\mathbf{1}",
+    identity="I",
     apart=r" \, ",
     transposed=r"{0}^{{\top}}",
     power="{0}^{{{1}}}",

@@ -26,7 +26,8 @@ from chainrule.expr import (
     toposort_to_names,
     transpose_op,
 )
-from chainrule.functions import Function, function_of
+from chainrule.functions import Function, function_of, is_function
+from chainrule.matrix_functions import is_identity
 from chainrule.primitives import reciprocal
 from chainrule.render.lines import Piece, Written
 from chainrule.render.numbers import range_text, ratio
@@ -50,7 +51,9 @@ class Form:
 
 
 def form(template: str) -> Form:
-    """A template that encloses its operands, or not: in 1/{0} and {0}^2 they stand open."""
+    """A template that encloses its operands, or not: in 1/{0}, {0}^2 and {0} ⊗ {1} they stand open."""
+    if template.startswith("{0}") and template.endswith("{1}"):
+        return Form(template, PRODUCT, POSTFIX)
     if template.endswith("{0}"):
         return Form(template, QUOTIENT, ATOM)
     return Form(template, POSTFIX, ATOM) if template.startswith("{0}") else Form(template, ATOM)
@@ -61,13 +64,15 @@ class Notation:
     """An alphabet for formulas. Templates are those of `str.format`."""
 
     name: Callable[[str], Written]
-    number: Callable[[float], Written]
+    number: Callable[..., Written]  # (value, exact=False)
     function: Callable[[Function, tuple[float, ...]], Form]
+    turned: Callable[[Function], Form | None]  # of a function's transpose, where it has a way of its own
     measure: Callable[[str], float]  # the width, in letters, of a part of a name or template
     encloses: Callable[[str], bool]  # after this start of a template, can no line end until more of it has come?
     enlarged: Callable[[str, float], str]  # a template for a tall operand of this width
     space: float  # the width of what is between two pieces
     one: str  # the column of ones
+    identity: str  # the diagonal matrix of ones
     apart: str  # what stands between a number and a column of ones
     transposed: str  # "{0}'"
     power: str  # "{0}^{1}"
@@ -202,6 +207,8 @@ def _transpose(node: Node, memo: Memo, to: Notation) -> Written:
     (a,) = node.args
     if memo[a].constant and not is_ones(a):  # the same number in every entry
         return memo[a]
+    if is_function(a) and (turned := to.turned(function_of(a))) is not None:
+        return fill(turned, {"0": _operand(memo[a.args[0]], to, turned.operand)}, to)
     return fill(Form(to.transposed, POSTFIX), {"0": _operand(memo[a], to, ATOM)}, to)
 
 
@@ -256,7 +263,8 @@ def _stack(above: Written, below: Written, to: Notation) -> Written:
 def _matmul(node: Node, memo: Memo, to: Notation) -> Written:
     a, b = node.args
     left = memo[a] if a.op is matmul_op else _factor(a, memo, to)
-    right = _factor(b, memo, to)
+    plain = b.op is matmul_op and 1 in b.shape and not is_ones(a)  # A (B x) and u (v' A): the order is no question
+    right = memo[b] if plain else _factor(b, memo, to)
     first, *rest = right.pieces
     pieces = (*left.pieces, replace(first, level=0, operator=False), *rest)
     return Written(pieces, PRODUCT, left.tall or right.tall)
@@ -306,7 +314,7 @@ def _power(scalar: Written, exponent: int, to: Notation) -> Written:
 def _coefficient(number: float, scalars: list[Written], to: Notation) -> Written | None:
     """The product of a number and scalars, if it is not 1."""
     if number == 1 and len(scalars) < 2:
-        return scalars[0] if scalars else None
+        return (_bracketed(scalars[0], to) if scalars[0].binds == PRODUCT else scalars[0]) if scalars else None
     numbers = [] if number == 1 else [to.number(number)]
     parts = [*numbers, *(_operand(s, to, POSTFIX) for s in scalars)]
     return parts[0] if len(parts) == 1 else _row(parts, to, PRODUCT)
@@ -338,12 +346,15 @@ def _block(node: Node, memo: Memo, to: Notation) -> Written:
 
 
 def _function(node: Node, memo: Memo, to: Notation) -> Written:
+    if is_identity(node):
+        return glyph(to.identity, to)
     written = to.function(function_of(node), node.value)
-    args = [_entries(a, memo, to) for a in node.args]
+    whole = function_of(node).whole
+    args = [_factor(a, memo, to) if whole and memo[a].constant else _entries(a, memo, to) for a in node.args]
     if node.op is reciprocal.op and written.tall and not _stacks(args[0], to):
         return _infix(to.number(1), to.divided, _operand(args[0], to, ATOM), to, QUOTIENT)
     operands = {str(i): _deeper(_operand(a, to, written.operand)) for i, a in enumerate(args)}
-    return fill(written, operands | {f"p{i}": to.number(p) for i, p in enumerate(node.value)}, to)
+    return fill(written, operands | {f"p{i}": to.number(p, exact=True) for i, p in enumerate(node.value)}, to)
 
 
 _WRITERS: dict[Op, Callable[[Node, Memo, Notation], Written]] = {
@@ -382,6 +393,7 @@ def _first_factor(node: Node) -> Node:
 
 def _is_constant(node: Node, memo: Memo) -> bool:
     """Is one number all there is to see in a formula?"""
-    if is_atom(node) or node.op in (matmul_op, hstack_op, vstack_op):
+    whole = node.op in (matmul_op, hstack_op, vstack_op) or (is_function(node) and function_of(node).whole)
+    if is_atom(node) or whole:
         return False
     return all(memo[a].constant for a in (node.args[:1] if node.op is scale_op else node.args))

@@ -1,4 +1,4 @@
-"""What a number looks like in a formula."""
+"""Numbers for reading: as they were given, or, where nobody gave so many digits, to six of them."""
 
 from __future__ import annotations
 
@@ -6,15 +6,22 @@ from fractions import Fraction
 
 from chainrule.stack import Range
 
+GIVEN = 12  # digits that somebody may have written; sqrt(2/pi) has more
 
-def number_text(value: float) -> str:
-    """A number to six digits, for reading: 2, 0.1, 1e-08."""
-    return str(int(value)) if float(value).is_integer() and abs(value) < 1e15 else f"{float(value):.6g}"
+
+def number_text(value: float, *, exact: bool = False) -> str:
+    """A number for reading: 2, 0.1, 1e-08, 0.123456789, and 0.797885 for sqrt(2/pi), unless it must be `exact`."""
+    if float(value).is_integer() and abs(value) < 1e15:
+        return str(int(value))
+    given = f"{float(value):.{GIVEN}g}"
+    if float(given) == value:
+        return given
+    return repr(float(value)) if exact else f"{float(value):.6g}"
 
 
 def ratio(number: Fraction) -> tuple[float, int]:
     """A coefficient as numerator and denominator: (1, 2) for a half, (1, 784), and (0.01, 1) for a decimal."""
-    decimal = number.denominator % 5 == 0 and Fraction(f"{float(number):.6g}") == number
+    decimal = number.denominator % 5 == 0 and Fraction(f"{float(number):.{GIVEN}g}") == number
     if decimal or number.denominator >= 1000 or number.numerator >= 1000:
         return float(number), 1
     return number.numerator, number.denominator

@@ -53,6 +53,8 @@ def why(step: Step) -> str:
             f"each entry of the block is one of {_called(Y.args[i], 'the whole')}: what is beside it has derivative 0"
         )
     function = function_of(Y)
+    if function.whole:
+        return f"{step.rule}: every entry may depend on every entry of {_called(Y.args[i], 'its operand')}"
     if function.axis is None:
         here = f"[i,j] of {_called(Y, step.rule)} depends on [i,j] of {_called(Y.args[i], 'its operand')} alone"
         return f"{here}: times the slope of {step.rule}"

@@ -27,18 +27,21 @@ def _letters(text: str) -> Written:
 def _form(function: Function, values: tuple[float, ...]) -> Form:
     if values == tuple(function.parameters.values()) or "{p0}" in function.text:
         return form(function.text)
-    return form(f"{function.name.removesuffix('.twin')}({', '.join(map(number_text, values))})({{0}})")
+    name = function.text.partition("(")[0]
+    return form(f"{name}({', '.join(number_text(v, exact=True) for v in values)})({{0}})")
 
 
 TEXT = Notation(
     name=_letters,
-    number=lambda value: _letters(number_text(value)),
+    number=lambda value, exact=False: _letters(number_text(value, exact=exact)),
     function=_form,
+    turned=lambda function: form(function.text_transposed) if function.text_transposed else None,
     measure=len,
     encloses=lambda start: False,
     enlarged=lambda template, width: template,
     space=1,
     one="1",
+    identity="I",
     apart=" ",
     transposed="{0}'",
     power="{0}^{1}",
