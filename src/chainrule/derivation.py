@@ -10,7 +10,8 @@ from typing import Any
 from chainrule.check.replay import Verification, verify
 from chainrule.derive import Derived, Equation
 from chainrule.errors import UnknownNameError, nearest
-from chainrule.program.source import Listing, program
+from chainrule.program.listing import Listing
+from chainrule.program.source import program
 from chainrule.render.latex import equations_latex
 from chainrule.render.text import equations_text
 from chainrule.rewrite import Step

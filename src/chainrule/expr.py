@@ -22,7 +22,7 @@ from chainrule.shapes import fraction as fraction
 
 Role = Literal["data", "target", "weight", "parameter", "state", "hyper", "random", "size"]
 ROLES: tuple[str, ...] = get_args(Role)
-FACTS = ("rows_sum_to_one", "columns_sum_to_one", "one_hot", "nonnegative", "symmetric")
+FACTS = ("rows_sum_to_one", "columns_sum_to_one", "one_hot", "nonnegative", "unit", "signs", "symmetric")
 TURNED = {"rows_sum_to_one": "columns_sum_to_one", "columns_sum_to_one": "rows_sum_to_one"}  # facts of the transpose
 
 
@@ -211,8 +211,9 @@ def matrix(
         A name such as "n" stands for a size that the data decide.
     role : {"data", "target", "weight", "parameter", "state", "hyper", "random", "size"}
         Who supplies the values.
-    facts : iterable of {"rows_sum_to_one", "columns_sum_to_one", "one_hot", "nonnegative", "symmetric"}
-        What rules may rely on; checked on the data once a fit. One-hot is by rows, unless the columns sum to one.
+    facts : iterable of str
+        What rules may rely on; checked on the data once a fit: "rows_sum_to_one", "columns_sum_to_one", "one_hot" (by
+        rows, unless the columns sum to one), "nonnegative", "unit" (from 0 to 1), "signs" (-1 or 1), "symmetric".
     distribution : tuple of str and float, optional
         Of a random matrix, such as a dropout mask.
 

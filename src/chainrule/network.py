@@ -20,10 +20,10 @@ from chainrule.initializers import INITIALIZERS
 from chainrule.layers import Dense, activation_of, call_of, check_widths, whole
 from chainrule.losses import Loss, check_pair, check_reduction, find_loss
 from chainrule.penalties import Penalty, find_penalty
-from chainrule.program.code import NUMPY
 from chainrule.program.execute import compile_function, needed
+from chainrule.program.languages import NUMPY
+from chainrule.program.listing import Listing
 from chainrule.program.lower import lower
-from chainrule.program.source import Listing
 from chainrule.spec import LayerSpec, NetworkSpec, format_spec, parse
 from chainrule.updates import UpdateRule, find_update
 
@@ -199,6 +199,7 @@ class Network:
             states=tuple((turn(s), v) for s, v in graph.states),
             hyper=graph.hyper,
             rows=rows,
+            reduction=self.reduction,
         )
         return Derivation(derived, listing, layout, self.notes)
 

@@ -13,7 +13,7 @@ from chainrule.cli.output import complain, deliver, remark, say
 from chainrule.cli.status import NO, OK
 from chainrule.losses import LOSSES
 from chainrule.network import LAYOUTS, Network
-from chainrule.program.code import LANGUAGES
+from chainrule.program.languages import LANGUAGES
 from chainrule.program.source import PARTS
 from chainrule.updates import UPDATES
 
