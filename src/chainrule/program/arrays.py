@@ -9,7 +9,7 @@ from chainrule.program.code import code
 from chainrule.program.language import Language, Names
 from chainrule.program.lower import Statement
 
-WIDTH = 82  # of a comment
+WIDTH = 80  # of a comment
 
 
 def assignments(statements: Sequence[Statement], to: Language, names: Names, notes: Names) -> list[str]:

@@ -114,7 +114,7 @@ def _operations(s: Statement, to: Language, names: Names, scratch: Scratch) -> l
         if is_atom(node):
             memo[node] = named(node, names)
         elif not template:
-            memo[node] = memo[operands[0]] if node.op is repeat_op else written(node, memo, to)
+            memo[node] = memo[operands[0]] if node.op is repeat_op else written(node, memo, to.plain or to)
             if node.shape != NUMBER and operands and operands[0] in held:  # a view
                 held[node] = held[operands[0]]
                 scratch.readers[held[node]] += uses[node] - 1

@@ -26,10 +26,10 @@ def step(listing: Listing, statements: Sequence[Statement], to: Language) -> str
     return f"{imports(statements, to)}\n\n\n{_make_step(listing, statements, to)}\n"
 
 
-def program(listing: Listing, statements: Sequence[Statement], to: Language, plain: Language) -> str:
+def program(listing: Listing, statements: Sequence[Statement], to: Language) -> str:
     """A whole program; data are made in the plain language."""
     parts = [initialize(listing, to), _make_step(listing, statements, to), _train(listing, to)]
-    return assembled(listing, statements, to, parts, main(listing, plain))
+    return assembled(listing, statements, to, parts, main(listing, to.plain or to))
 
 
 def _make_step(listing: Listing, statements: Sequence[Statement], to: Language) -> str:

@@ -21,8 +21,9 @@ Names = Mapping[str, str]
 class Language:
     """The words of a language; each function's word is in its own record, under this name or the one it is called by.
 
-    `write` makes lines of statements, `step` a function of one training step, `program` a whole program. A template
-    that says `{there}`, `{k}`, `{size}` is of entries, others are of whole arrays.
+    `prepare` cuts statements as `write` needs them; `write` makes lines of them, `step` a function of one training
+    step, `program` a whole program. A template that says `{there}`, `{k}`, `{size}` is of entries, others are of whole
+    arrays.
     """
 
     name: str
@@ -30,7 +31,8 @@ class Language:
     write: Callable[[Sequence[Statement], Language, Names, Names], list[str]]  # names, and a comment for each target
     step: Callable[[Listing, Sequence[Statement], Language], str]
     program: Callable[[Listing, Sequence[Statement], Language], str]
-    like: str = ""  # the language whose words for primitives it shares where it has none of its own
+    prepare: Callable[[Sequence[Statement]], Sequence[Statement]] = lambda statements: statements
+    plain: Language | None = None  # the language that it writes numbers in, and what it has no words for
     replace: str = "{old} = {new}"  # a matrix by another of its shape
     replace_number: str = ""  # the same, by a number for a 1 x 1 matrix
     transpose: str = "{0}.T"
@@ -66,7 +68,7 @@ class Language:
             return function.code[self.name]
         if function.called:
             return self.called.format(function.called, ", ".join(f"{{{i}}}" for i in range(function.operands)))
-        return function.code.get(self.like) if function.definition is None else None
+        return self.plain.word(function) if self.plain and function.definition is None else None
 
     def replaced(self, old: Node, new: str) -> str:
         """A parameter or a state gives way to its next value."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import keyword
-from functools import partial
 
 from chainrule.errors import UnknownNameError, nearest
 from chainrule.program import c_frame, in_place_frame, octave_frame, python_frame
@@ -11,6 +10,7 @@ from chainrule.program.arrays import assignments
 from chainrule.program.c_loops import loops
 from chainrule.program.in_place import operations
 from chainrule.program.language import Language
+from chainrule.program.loops import separated
 from chainrule.program.nested_lists import comprehensions
 
 PYTHON = frozenset(keyword.kwlist)
@@ -48,11 +48,11 @@ NUMPY = Language(
 NUMPY_IN_PLACE = Language(
     name="numpy-inplace",
     called="np.{0}({1}, out={{out}})",
-    like="numpy",
+    plain=NUMPY,
     replace="{old}[...] = {new}",
     write=operations,
     step=in_place_frame.step,
-    program=partial(in_place_frame.program, plain=NUMPY),
+    program=in_place_frame.program,
     row_sums="{0}.sum(axis=1, keepdims=True, out={out})",
     column_sums="{0}.sum(axis=0, keepdims=True, out={out})",
     total="{0}.sum()",
@@ -156,6 +156,7 @@ LISTS = Language(
     name="python",
     called="math.{0}({1})",
     replace_number="{old} = [[{new}]]",
+    prepare=separated,
     write=comprehensions,
     step=python_frame.step,
     program=python_frame.program,
@@ -176,6 +177,7 @@ C99 = Language(
     called="{0}({1})",
     replace="memcpy({old}, {new}, sizeof(double[{rows}][{columns}]))",
     replace_number="{old}[0][0] = {new}",
+    prepare=separated,
     write=loops,
     step=c_frame.step,
     program=c_frame.program,

@@ -83,7 +83,8 @@ def program(listing: Listing, language: str, part: str) -> str:
     if part not in PHASES:
         write = to.step if part == "step" else to.program
         return write(listing, lower(listing.equations, to.words, whole=True), to)
-    statements = lower([e for e in listing.equations if e.phase in PHASES[part]], to.words)
+    every = to.prepare(lower(listing.equations, to.words))  # so that no two parts give one name to different things
+    statements = [s for s in every if s.phase in PHASES[part]]
     names = in_place(listing, statements)
     lines = to.write(statements, to, names, listing.texts if to.annotated else {})
     return "\n".join([*lines, *commits(listing, statements, names, to)])
