@@ -33,15 +33,19 @@ class Listing:
         return (*self.parameters, *(s for s, _ in self.states))
 
     @property
-    def texts(self) -> dict[str, str]:
-        """Every equation as plain text, by its name."""
-        return {e.name: str(e) for e in self.equations}
-
-    @property
     def notes(self) -> dict[str, str]:
-        """The texts, and a heading above the first of each phase."""
+        """The equations by name as plain text, with a heading above each phase.
+
+        What an update rule says of one parameter it says likewise of the others.
+        """
         first = {e.phase: e.name for e in reversed(self.equations)}
-        return {e.name: f"\n---- {e.phase}\n{e}" if first[e.phase] == e.name else str(e) for e in self.equations}
+        others = {name for p in self.parameters[1:] for name in (str(p.name), f"d{p.name}")}
+        notes: dict[str, str] = {}
+        for e in self.equations:
+            again = e.phase == "update" and any(n.name in others for n in toposort_to_names(e.expression))
+            text = f"{e.name}, likewise" if again else str(e)
+            notes[e.name] = f"\n---- {e.phase}\n{text}" if first[e.phase] == e.name else text
+        return notes
 
     @property
     def rate(self) -> str:

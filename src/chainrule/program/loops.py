@@ -24,7 +24,7 @@ from chainrule.expr import (
 )
 from chainrule.functions import function_of, is_function
 from chainrule.primitives import reciprocal
-from chainrule.program.code import ATOM, Code, written
+from chainrule.program.code import ATOM, PRODUCT, Code, written
 from chainrule.program.code import word as template_of
 from chainrule.program.language import Language, Names
 from chainrule.program.lower import (
@@ -135,7 +135,8 @@ def entry(root: Node, place: Place, to: Language, names: Names, reduce: Reduce) 
         if node.op is matmul_op:
             a, b = node.args
             term = f"{read(a, (i, 'k')).text} * {read(b, ('k', j)).text}"
-            return reduce(Reduction("sum", to.total, term, "", "", (("k", columns),)))
+            one_term = Code(term, PRODUCT, (1, 1))
+            return one_term if columns == 1 else reduce(Reduction("sum", to.total, term, "", "", (("k", columns),)))
         if node.op is total_op:
             return reduce(Reduction("sum", to.total, operand(node, "i", "j"), "", "", (("i", rows), ("j", columns))))
         if node.op in SUMS:

@@ -86,5 +86,5 @@ def program(listing: Listing, language: str, part: str) -> str:
     every = to.prepare(lower(listing.equations, to.words))  # so that no two parts give one name to different things
     statements = [s for s in every if s.phase in PHASES[part]]
     names = in_place(listing, statements)
-    lines = to.write(statements, to, names, listing.texts if to.annotated else {})
-    return "\n".join([*lines, *commits(listing, statements, names, to)])
+    lines = to.write(statements, to, names, listing.notes if to.annotated else {})
+    return "\n".join([*lines, *commits(listing, statements, names, to)]).lstrip("\n")
