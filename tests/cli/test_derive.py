@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+from functools import partial
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from chainrule.check.replay import Failure, Verification
 from chainrule.cli import main
 from chainrule.derivation import Derivation
 from chainrule.network import Network
+from chainrule.program.languages import LANGUAGES
 
 NET = "4 -> 8 tanh -> 3 softmax"
 
@@ -56,6 +58,7 @@ def test_it_prints_the_derivation(capsys):
         (["--source", "numpy"], lambda net: net.derive().source("numpy")),
         (["--source", "numpy", "--part", "backward"], lambda net: net.derive().source("numpy", "backward")),
         (["--source=numpy", "--part=step"], lambda net: net.derive().source("numpy", "step")),
+        *((["--source", name], partial(lambda name, net: net.derive().source(name), name)) for name in LANGUAGES),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )

@@ -41,12 +41,12 @@ def ratios(name, count, seed):
 
 @pytest.mark.parametrize("language", marked(["numpy", "numpy-inplace", "octave", "torch", "python", "c"]))
 def test_a_step_computes_what_the_interpreter_says(language):
-    assert max(ratios(language, 25, seed=1)) <= 1
+    assert max(ratios(language, 8, seed=1)) <= 1
 
 
 @pytest.mark.oracle
 def test_a_step_of_jax_computes_what_the_interpreter_says():
-    assert max(ratios("jax", 4, seed=1)) <= 1  # most of the time is compiling
+    assert max(ratios("jax", 2, seed=1)) <= 1  # most of the time is compiling
 
 
 @pytest.mark.parametrize("module", marked(["array-api, array-api-strict", "array-api, PyTorch"]))
@@ -55,7 +55,7 @@ def test_a_step_runs_on_another_array_library(module):
     code = f"""
 import numpy as np
 from benchmarks.languages import RUNNERS, cases, error
-drawn = list(cases(25, np.random.default_rng(1)))
+drawn = list(cases(8, np.random.default_rng(1)))
 print(max(error(a, c.expected()) for a, c in zip(RUNNERS[{module!r}](drawn), drawn, strict=True)))
 """
     environment = os.environ | {"SCIPY_ARRAY_API": "1"}
@@ -78,7 +78,7 @@ def test_everything_that_may_be_declared_is_drawn():
     from benchmarks.languages import draw
 
     rng = np.random.default_rng(0)
-    derivations = [draw(rng).derivation for _ in range(250)]
+    derivations = [draw(rng).derivation for _ in range(90)]
 
     assert {d["W1_next"].rule for d in derivations} == set(UPDATES)
     assert {d.layout for d in derivations} == {"rows", "columns"}
@@ -327,6 +327,18 @@ def test_lines_fit_a_page_but_for_equations(language):
     assert max(len(line) for line in lines if " = " not in line) <= 92
 
 
+@pytest.mark.parametrize("language", marked(["python", "c"]))
+def test_indices_keep_clear_of_names_and_sizes(language):
+    A, B = cr.matrix("i", "k", "j"), cr.matrix("B", "j", "k")
+    rng = np.random.default_rng(0)
+    values = {"k": 2, "j": 3, "i": rng.normal(size=(2, 3)), "B": rng.normal(size=(3, 2))}
+
+    text = cr.source({"p": A @ cr.tanh(B)}, language=language)
+    found = run_part(language, text, values, {"p": (2, 2)})
+
+    np.testing.assert_allclose(found["p"], values["i"] @ np.tanh(values["B"]))
+
+
 # ---- errors
 
 
@@ -336,7 +348,7 @@ def test_lines_fit_a_page_but_for_equations(language):
         ("c", "double", "'double' has a meaning of its own in a program of c"),
         ("c", "λ", "'λ' is no name in c"),
         ("octave", "end", "'end' has a meaning of its own in a program of octave"),
-        ("python", "i", "'i' has a meaning of its own in a program of python"),
+        ("python", "sum", "'sum' has a meaning of its own in a program of python"),
         ("torch", "torch", "'torch' has a meaning of its own in a program of torch"),
     ],
 )

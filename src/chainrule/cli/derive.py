@@ -33,7 +33,8 @@ EXAMPLES = """Examples:
   chainrule derive "2 -> 3 tanh -> 1 logistic" --layout columns --verify
   chainrule derive "4 -> 8 elu(0.5) -> 1" --loss "huber(2)" --penalty "l2(0.1)"
   chainrule derive "4 -> 8 tanh dropout=0.2 -> 3 softmax" --latex -o net.tex
-  chainrule derive "4 -> 8 tanh -> 3 softmax" --source numpy -o net.py"""
+  chainrule derive "4 -> 8 tanh -> 3 softmax" --source numpy -o net.py
+  chainrule derive "4 -> 8 tanh -> 3 softmax" --source c -o net.c"""
 
 app = App(name="derive", version_flags=(), help_epilogue=f"{listed(NAMES)}\n\n{EXAMPLES}")
 
@@ -76,7 +77,7 @@ def derive(
     latex
         Write LaTeX, which needs amsmath.
     source
-        Write a program in this language.
+        Write a program in this language, complete and trained on made-up data.
     part
         Of the program: the whole, one step, or its assignments of one phase.
     verify

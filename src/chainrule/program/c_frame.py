@@ -97,7 +97,7 @@ def _step(listing: Listing, statements: Sequence[Statement], to: Language) -> st
 
 def _filled(M: Node, value: str) -> list[str]:
     """Every entry by itself."""
-    row, column = place_in(M.shape)
+    row, column = place_in(M.shape, ("i", "j", "k"))
     return for_each(zip("ij", M.shape, strict=True), [f"{M.name}[{row}][{column}] = {value};"])
 
 
@@ -106,7 +106,7 @@ def _initialize(listing: Listing) -> str:
     for W in listing.parameters:
         std = spread_of(W)
         lines += _filled(W, f"{std} * normal()" if std else "0.0")
-    comment = "Weights by Glorot and Bengio 2010, of variance 2 / (fan_in + fan_out); biases 0."
+    comment = "Weights by Glorot and Bengio 2010, variance 2/(fan_in + fan_out); biases 0."
     return _function(comment, "static void initialize", _matrices(listing.parameters), lines)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from chainrule.program.arrays import grouped, noted
 from chainrule.program.code import ATOM, Code
 from chainrule.program.language import Language, Names
-from chainrule.program.loops import Reduction, entry, is_reduction, is_scalar, place_in, separated
+from chainrule.program.loops import Indexes, Reduction, entry, indexes, is_reduction, is_scalar, place_in, separated
 from chainrule.program.lower import Statement
 from chainrule.shapes import Shape, Size
 
@@ -25,10 +25,11 @@ def loops(statements: Sequence[Statement], to: Language, names: Names, notes: Na
 def nests(statements: Sequence[Statement], to: Language, names: Names, notes: Names) -> list[str]:
     """A nest of loops for each separated statement."""
     lines: list[str] = []
+    by = indexes(statements)
     for group in grouped(statements, notes):
         lines += noted(group, to, notes)
         for s in group:
-            lines += _nest(s, to, names)
+            lines += _nest(s, to, names, by)
     return lines
 
 
@@ -60,7 +61,7 @@ def for_each(over: Iterable[tuple[str, Size]], body: Sequence[str]) -> list[str]
     return lines
 
 
-def _nest(s: Statement, to: Language, names: Names) -> list[str]:
+def _nest(s: Statement, to: Language, names: Names, by: Indexes) -> list[str]:
     before: list[str] = []
     names_taken: list[str] = []
 
@@ -76,10 +77,10 @@ def _nest(s: Statement, to: Language, names: Names) -> list[str]:
         before.extend(for_each(reduction.over, [f"{each.format(**words, acc=acc)};"]))
         return Code(acc, ATOM, (1, 1))
 
-    over = [(index, size) for index, size in zip("ij", s.shape, strict=True) if size != 1]
-    place = place_in(s.shape)
+    over = [(index, size) for index, size in zip(by[:2], s.shape, strict=True) if size != 1]
+    place = place_in(s.shape, by)
     target = names.get(s.target, s.target)
-    value = entry(s.expression, place, to, names, accumulated).text
+    value = entry(s.expression, place, to, names, by, accumulated).text
     if value == target:
         return before
     if is_scalar(s, names):

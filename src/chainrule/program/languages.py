@@ -16,7 +16,7 @@ from chainrule.program.nested_lists import comprehensions
 PYTHON = frozenset(keyword.kwlist)
 C = frozenset(
     """auto break case char const continue default do double else enum extern float for goto if inline int long register
-    restrict return short signed sizeof static struct switch typedef union unsigned void volatile while i j k sum found
+    restrict return short signed sizeof static struct switch typedef union unsigned void volatile while sum found
     exp log log1p expm1 sin cos erf erfc sqrt fabs tanh pow fmax fmin malloc free memcpy rand printf main""".split()  # noqa: SIM905
 )
 OCTAVE = frozenset(
@@ -165,7 +165,7 @@ LISTS = Language(
     zeros="[[0.0] * {columns} for _ in range({rows})]",
     constants={"inf": "math.inf", "-inf": "-math.inf", "nan": "math.nan"},
     annotated=True,
-    reserved=PYTHON | {"math", "random", "range", "sum", "max", "min", "abs", "all", "i", "j", "k"},
+    reserved=PYTHON | {"math", "random", "range", "sum", "max", "min", "abs", "all"},
     imports="import math\nimport random",
     seed="random.seed(0)",
     size="len({matrix}{row})",

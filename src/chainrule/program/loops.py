@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import chain, count
 
 from chainrule.errors import DataError
 from chainrule.expr import (
@@ -39,6 +40,7 @@ from chainrule.program.lower import (
 from chainrule.shapes import Shape, Size
 
 SUMS = (row_sums_op, column_sums_op, total_op)
+Indexes = tuple[str, str, str]  # of rows, of columns, of what is summed over
 Place = tuple[str, str]  # what stands for the row and for the column of an entry
 
 
@@ -115,8 +117,9 @@ class Reduction:
 Reduce = Callable[[Reduction], Code]
 
 
-def entry(root: Node, place: Place, to: Language, names: Names, reduce: Reduce) -> Code:
+def entry(root: Node, place: Place, to: Language, names: Names, by: Indexes, reduce: Reduce) -> Code:
     """The entry of a separated expression at a place; `reduce` writes what is computed over k."""
+    row, column, k = by
 
     def read(node: Node, place: Place) -> Code:
         if node.op is transpose_op:
@@ -124,28 +127,29 @@ def entry(root: Node, place: Place, to: Language, names: Names, reduce: Reduce) 
         name = names.get(str(node.name), str(node.name))
         if node.shape == (1, 1) and is_number(node, names):
             return Code(name, ATOM, (1, 1))
-        row, column = (index if size != 1 else "0" for index, size in zip(place, node.shape, strict=True))
-        return Code(f"{name}[{row}][{column}]", ATOM, (1, 1))
+        first, second = (index if size != 1 else "0" for index, size in zip(place, node.shape, strict=True))
+        return Code(f"{name}[{first}][{second}]", ATOM, (1, 1))
 
     def operand(node: Node, row: str, column: str) -> str:
-        return entry(node.args[0], (row, column), to, names, reduce).text
+        return entry(node.args[0], (row, column), to, names, by, reduce).text
 
     def reduction(node: Node) -> Code:
         (i, j), (rows, columns) = place, node.args[0].shape
         if node.op is matmul_op:
             a, b = node.args
-            term = f"{read(a, (i, 'k')).text} * {read(b, ('k', j)).text}"
+            term = f"{read(a, (i, k)).text} * {read(b, (k, j)).text}"
             one_term = Code(term, PRODUCT, (1, 1))
-            return one_term if columns == 1 else reduce(Reduction("sum", to.total, term, "", "", (("k", columns),)))
+            return one_term if columns == 1 else reduce(Reduction("sum", to.total, term, "", "", ((k, columns),)))
         if node.op is total_op:
-            return reduce(Reduction("sum", to.total, operand(node, "i", "j"), "", "", (("i", rows), ("j", columns))))
+            there = operand(node, row, column)
+            return reduce(Reduction("sum", to.total, there, "", "", ((row, rows), (column, columns))))
         if node.op in SUMS:
             across = node.op is row_sums_op
-            there = operand(node, i, "k") if across else operand(node, "k", j)
-            return reduce(Reduction("sum", to.total, there, "", "", (("k", columns if across else rows),)))
+            there = operand(node, i, k) if across else operand(node, k, j)
+            return reduce(Reduction("sum", to.total, there, "", "", ((k, columns if across else rows),)))
         across = function_of(node).axis == 1
-        there, here = operand(node, i, "k") if across else operand(node, "k", j), operand(node, i, j)
-        over = (("k", columns if across else rows),)
+        there, here = operand(node, i, k) if across else operand(node, k, j), operand(node, i, j)
+        over = ((k, columns if across else rows),)
         return reduce(Reduction("found", template_of(node, to), there, here, j if across else i, over))
 
     memo: dict[Node, Code] = {}
@@ -161,9 +165,17 @@ def entry(root: Node, place: Place, to: Language, names: Names, reduce: Reduce) 
     return memo[root]
 
 
-def place_in(shape: Shape) -> Place:
+def place_in(shape: Shape, by: Indexes) -> Place:
     """An entry of a matrix, in its loops."""
-    return "i" if shape[0] != 1 else "0", "j" if shape[1] != 1 else "0"
+    return by[0] if shape[0] != 1 else "0", by[1] if shape[1] != 1 else "0"
+
+
+def indexes(statements: Sequence[Statement]) -> Indexes:
+    """i, j, k, but for names in use: of results, of matrices and of sizes."""
+    nodes = [node for s in statements for node in toposort_to_names(s.expression)]
+    taken = {s.target for s in statements} | {str(n.name) for n in nodes} | {s for n in nodes for s in n.shape}
+    free = (name for name in chain("ijkpqr", (f"i{number}" for number in count(1))) if name not in taken)
+    return next(free), next(free), next(free)
 
 
 def is_number(node: Node, names: Names) -> bool:

@@ -58,7 +58,7 @@ def _rows(listing: Listing) -> str:
 
 
 def _initialize(listing: Listing, to: Language) -> str:
-    lines = ["% Weights by Glorot and Bengio 2010, of variance 2 / (fan_in + fan_out); biases 0."]
+    lines = ["% Weights by Glorot and Bengio 2010, variance 2/(fan_in + fan_out); biases 0."]
     for W in listing.parameters:
         std = spread_of(W)
         lines.append(f"{W.name} = {drawn(W, to, std) if std else constant(W, 0.0, to)};")

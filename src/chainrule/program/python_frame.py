@@ -73,7 +73,7 @@ def rows(listing: Listing, to: Language) -> str:
 
 def initialize(listing: Listing, to: Language) -> str:
     """A function that draws initial parameters."""
-    lines = ['"""Weights by Glorot and Bengio 2010, of variance 2 / (fan_in + fan_out); biases 0."""']
+    lines = ['"""Weights by Glorot and Bengio 2010, variance 2/(fan_in + fan_out); biases 0."""']
     for W in listing.parameters:
         std = spread_of(W)
         lines.append(f"{W.name} = {drawn(W, to, std) if std else constant(W, 0.0, to)}")
