@@ -3,7 +3,6 @@
 import re
 import subprocess
 import sys
-from functools import partial
 
 import numpy as np
 import pytest
@@ -58,7 +57,6 @@ def test_it_prints_the_derivation(capsys):
         (["--source", "numpy"], lambda net: net.derive().source("numpy")),
         (["--source", "numpy", "--part", "backward"], lambda net: net.derive().source("numpy", "backward")),
         (["--source=numpy", "--part=step"], lambda net: net.derive().source("numpy", "step")),
-        *((["--source", name], partial(lambda name, net: net.derive().source(name), name)) for name in LANGUAGES),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
@@ -67,6 +65,16 @@ def test_it_prints_what_the_library_gives(options, expected, capsys):
 
     assert status == 0
     assert capsys.readouterr().out == expected(Network(NET)).rstrip("\n") + "\n"
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_it_writes_every_language(language, tmp_path, capsys):
+    status = main(["derive", NET, "--source", language, "-o", str(tmp_path / "program")])
+
+    assert status == 0
+    assert (tmp_path / "program").read_text(encoding="utf-8") == Network(NET).derive().source(language)
+    main(["derive", "--help"])
+    assert language in capsys.readouterr().out
 
 
 def test_loss_penalty_and_reduction_are_those_of_the_network(capsys):
