@@ -327,6 +327,16 @@ def test_lines_fit_a_page_but_for_equations(language):
     assert max(len(line) for line in lines if " = " not in line) <= 92
 
 
+@in_every_language
+def test_a_matrix_may_be_given_a_new_value(language):
+    W = cr.matrix("W", 2, 3)
+    text = cr.source({"W": W - 0.1 * W * W}, language=language)
+
+    found = run_part(language, text, {"W": np.arange(6.0).reshape(2, 3)}, {"W": (2, 3)})
+
+    np.testing.assert_allclose(found["W"], np.arange(6.0).reshape(2, 3) * (1 - 0.1 * np.arange(6.0).reshape(2, 3)))
+
+
 @pytest.mark.parametrize("language", marked(["python", "c"]))
 def test_indices_keep_clear_of_names_and_sizes(language):
     A, B = cr.matrix("i", "k", "j"), cr.matrix("B", "j", "k")
@@ -355,6 +365,13 @@ def test_indices_keep_clear_of_names_and_sizes(language):
 def test_a_name_that_the_language_needs_is_refused(language, name, message):
     with pytest.raises(DataError, match=message):
         cr.source({"out": -cr.matrix(name, 2, 2)}, language=language)
+
+
+@pytest.mark.parametrize("language", ["c", "numpy-inplace"])
+def test_a_matrix_that_would_be_written_over_while_it_is_read_is_refused(language):
+    W = cr.matrix("W", 2, 2)
+    with pytest.raises(DataError, match="'W' would be written over while it is read: give the result another name"):
+        cr.source({"W": W @ W}, language=language)
 
 
 def test_a_primitive_without_a_word_is_named():

@@ -10,7 +10,7 @@ from chainrule.expr import Node, add_op, is_atom, matrix, scale_op, toposort_to_
 from chainrule.functions import along
 from chainrule.primitives import abs, first_maximum, sign, step
 from chainrule.program.language import Language, Names
-from chainrule.program.lower import Statement, is_entrywise
+from chainrule.program.lower import Statement, reads_elsewhere
 
 
 @dataclass(frozen=True)
@@ -83,12 +83,9 @@ def in_place(listing: Listing, statements: Sequence[Statement]) -> dict[str, str
     names: dict[str, str] = {}
     read: set[str | None] = set()
     for s in reversed(statements):
-        nodes = list(toposort_to_names(s.expression))
-        if s.target in old and old[s.target] not in read:
-            elsewhere = {a.name for n in nodes if not is_atom(n) and not is_entrywise(n) for a in n.args}
-            if old[s.target] not in elsewhere:
-                names[s.target] = old[s.target]
-        read |= {n.name for n in nodes}
+        if s.target in old and old[s.target] not in read and not reads_elsewhere(s, old[s.target]):
+            names[s.target] = old[s.target]
+        read |= {n.name for n in toposort_to_names(s.expression)}
     return names
 
 

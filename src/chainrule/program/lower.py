@@ -210,6 +210,12 @@ def is_entrywise(node: Node) -> bool:
     return node.op in (add_op, hadamard_op, scale_op)
 
 
+def reads_elsewhere(s: Statement, name: str) -> bool:
+    """Does an entry of the result need other entries of this matrix than its own?"""
+    nodes = toposort_to_names(s.expression)
+    return any(a.name == name for n in nodes if not is_atom(n) and not is_entrywise(n) for a in n.args)
+
+
 def functions_are_written_out(words: Collection[str]) -> Rule:
     """A rule for a language that has these words only."""
 

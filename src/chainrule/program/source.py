@@ -6,11 +6,11 @@ from collections.abc import Iterable, Mapping
 
 from chainrule.derive import Equation
 from chainrule.errors import DataError, UnknownNameError, nearest
-from chainrule.expr import Node, define, define_op, is_atom, toposort, toposort_to_names
+from chainrule.expr import Node, define, define_op, is_atom, symbol_op, toposort, toposort_to_names
 from chainrule.program.language import Language
 from chainrule.program.languages import find_language
 from chainrule.program.listing import Listing, commits, in_place
-from chainrule.program.lower import lower
+from chainrule.program.lower import lower, reads_elsewhere
 
 PHASES = {"forward": ("forward", "loss"), "backward": ("backward",), "update": ("update",)}
 PARTS = (*PHASES, "step", "program")
@@ -57,7 +57,14 @@ def source(expressions: Mapping[str, Node], *, language: str = "numpy") -> str:
     _check_names(defined, to)
     equations = [Equation(d.value, d.args[0], d.shape, "", "forward") for d in defined]
     notes = {e.name: str(e) for e in equations} if to.annotated else {}
-    return "\n".join(to.write(lower(equations, to.words), to, {}, notes))
+    statements = to.prepare(lower(equations, to.words))
+    again = {str(n.name) for d in defined for n in toposort(d) if n.op is symbol_op}.intersection(
+        e.name for e in equations
+    )
+    for s in statements:
+        if to.annotated and s.target in again and reads_elsewhere(s, s.target):
+            raise DataError(f"{s.target!r} would be written over while it is read: give the result another name")
+    return "\n".join(to.write(statements, to, {name: name for name in again}, notes))
 
 
 def _check_names(defined: Iterable[Node], to: Language) -> None:
