@@ -8,7 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from program.random_expressions import BINARY, UNARY, applied
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from program.random_expressions import BINARY, UNARY, applied, expressions, random_values, value_and_size
 from program.run_languages import run_part, run_program
 
 import chainrule as cr
@@ -118,6 +120,20 @@ def test_every_record_means_in_every_language_what_the_interpreter_says(language
         np.testing.assert_allclose(
             np.reshape(found[name], e.shape), cr.evaluate(e, values), rtol=1e-12, atol=1e-14, err_msg=str(e)
         )
+
+
+@pytest.mark.parametrize("language", ["numpy-inplace", "array-api", "python"])
+@given(expression=expressions(), seed=st.integers(0, 2**32))
+def test_any_expression_means_in_other_languages_what_the_interpreter_says(language, expression, seed):
+    values = random_values(expression, seed)
+    expected, size = value_and_size(expression, values)
+    assume(size < 1e4)
+    text = cr.source({"result": expression}, language=language)
+
+    found = np.asarray(run_part(language, text, values, {})["result"], float)
+
+    assert found.size == expected.size
+    assert np.max(np.abs(found.reshape(expected.shape) - expected)) <= 1e-12 * size
 
 
 SPECS = [
