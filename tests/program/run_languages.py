@@ -28,7 +28,12 @@ def _in_numpy(text, values, shapes):
 def _in_torch(text, values, shapes):
     import torch
 
-    found = _executed(text, {"torch": torch, **_matrices(values, torch.tensor)})
+    default = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)  # of constants
+    try:
+        found = _executed(text, {"torch": torch, **_matrices(values, torch.tensor)})
+    finally:
+        torch.set_default_dtype(default)
     return {name: np.asarray(found[name]) for name in shapes}
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import assume, given
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from program.random_expressions import BINARY, UNARY, applied, expressions, random_values, value_and_size
 from program.run_languages import run_part, run_program
@@ -134,6 +134,36 @@ def test_any_expression_means_in_other_languages_what_the_interpreter_says(langu
 
     assert found.size == expected.size
     assert np.max(np.abs(found.reshape(expected.shape) - expected)) <= 1e-12 * size
+
+
+def many_expressions(count):
+    """Random expressions of which the interpreter's values are of ordinary size, and numbers for all their symbols."""
+    drawn, values = {}, {}
+
+    @settings(max_examples=count, database=None, derandomize=True, suppress_health_check=list(HealthCheck))
+    @given(expressions())
+    def draw(expression):
+        values.update(random_values(expression, 7))
+        expected, size = value_and_size(expression, values)
+        if size < 1e4:
+            drawn[expression] = expected, size
+
+    draw()
+    return drawn, values
+
+
+@pytest.mark.parametrize("language", marked(["octave", "torch", "c"]))
+def test_many_expressions_at_once_mean_what_the_interpreter_says(language):
+    drawn, values = many_expressions(60)
+    named = {f"out{i}": e for i, e in enumerate(drawn)}
+    shapes = {name: drawn[e][0].shape for name, e in named.items()}
+
+    found = run_part(language, cr.source(named, language=language), values, shapes)
+
+    assert len(drawn) > 20
+    for name, e in named.items():
+        expected, size = drawn[e]
+        assert np.max(np.abs(np.reshape(found[name], expected.shape) - expected)) <= 1e-12 * size, cr.text(e)
 
 
 SPECS = [

@@ -71,7 +71,13 @@ def _nest(s: Statement, to: Language, names: Names, by: Indexes) -> list[str]:
         acc = target if alone else f"{reduction.name}{len(names_taken) + 1 if names_taken else ''}"
         names_taken.append(acc)
         (index, size), *_ = reduction.over
-        words = {"there": reduction.there, "here": reduction.here, "own": reduction.own, "k": index, "size": str(size)}
+        words = {
+            "there": reduction.there,
+            "here": reduction.here,
+            "own": reduction.own,
+            "k": index if size != 1 else "0",
+            "size": str(size),
+        }
         start, each = reduction.template.split("; ")
         before.append(f"double {acc} = {start};")
         before.extend(for_each(reduction.over, [f"{each.format(**words, acc=acc)};"]))
