@@ -40,9 +40,9 @@ NAMES = {
     "penalties": "l1 l2 elastic_net",
 }
 ALL_NAMES = sorted(name for names in NAMES.values() for name in names.split())
-LANGUAGES = ["numpy", "octave", "torch", "jax"]
-# Public names, and parts of what they do: a method, a language of `source`.
-NOT_BUILT = frozenset(["diagnose", "Network.init_state", "Derivation.html", "octave", "torch", "jax"])
+LANGUAGES = ["numpy", "numpy-inplace", "array-api", "octave", "torch", "jax", "python", "c"]
+# Public names, and parts of what they do: a method.
+NOT_BUILT = frozenset(["diagnose", "Network.init_state", "Derivation.html"])
 
 HEAVY = {"sklearn", "numba", "pandas", "rich", "cyclopts", "pyarrow", "torch", "jax"}
 

@@ -14,7 +14,8 @@ from chainrule.derivatives import Derivatives
 from chainrule.derive import Derived, Equation
 from chainrule.errors import UnknownNameError, nearest
 from chainrule.expr import Node, full
-from chainrule.program.source import Listing, program
+from chainrule.program.listing import Listing
+from chainrule.program.source import program
 from chainrule.render.views import view_latex, view_text
 from chainrule.rewrite import Step
 from chainrule.rules import ALGEBRA
@@ -287,15 +288,35 @@ class Derivation:
 
         Parameters
         ----------
-        language : {"numpy"}
+        language : {"numpy", "numpy-inplace", "array-api", "octave", "torch", "jax", "python", "c"}
+            "numpy-inplace" allocates nothing in the loop, "array-api" takes its array module as an argument, "python"
+            has lists of rows, and "c" is C99.
         part : {"program", "step", "forward", "backward", "update"}
             "forward" and "backward" are bare assignments in the equations' names: they need the inputs, the
             parameters and `n`. "update" needs the gradients and the hyper-parameters too. "step" is a function of
-            one training step, "program" complete, with data and a loop.
+            one training step, "program" complete, with made-up data, initial parameters and a loop.
 
         Returns
         -------
         str
+
+        Raises
+        ------
+        UnknownNameError
+            If there is no such language or part.
+        DataError
+            If the language has no word for a function.
+
+        Examples
+        --------
+        >>> import chainrule as cr
+        >>> print(cr.Network("2 -> 3 relu -> 1").derive().source("octave", part="backward"))
+        dZ2 = (A2 - Y) / n;
+        db2 = sum(dZ2, 1);
+        dW2 = A1' * dZ2;
+        dZ1 = (dZ2 * W2') .* (Z1 > 0);
+        db1 = sum(dZ1, 1);
+        dW1 = X' * dZ1;
         """
         return program(self.listing, language, part)
 

@@ -22,7 +22,7 @@ from chainrule.shapes import fraction as fraction
 
 Role = Literal["data", "target", "weight", "parameter", "state", "hyper", "random", "size"]
 ROLES: tuple[str, ...] = get_args(Role)
-FACTS = ("rows_sum_to_one", "columns_sum_to_one", "one_hot", "nonnegative", "symmetric")
+FACTS = ("rows_sum_to_one", "columns_sum_to_one", "one_hot", "nonnegative", "unit", "signs", "symmetric")
 TURNED = {"rows_sum_to_one": "columns_sum_to_one", "columns_sum_to_one": "rows_sum_to_one"}  # facts of the transpose
 
 
@@ -212,8 +212,9 @@ def matrix(
         A name such as "n" stands for a size that the data decide.
     role : {"data", "target", "weight", "parameter", "state", "hyper", "random", "size"}
         Who supplies the values.
-    facts : iterable of {"rows_sum_to_one", "columns_sum_to_one", "one_hot", "nonnegative", "symmetric"}
-        What rules may rely on; checked on the data once a fit. One-hot is by rows, unless the columns sum to one.
+    facts : iterable of str
+        What rules may rely on, checked once a fit: "rows_sum_to_one", "columns_sum_to_one", "one_hot" (by rows, unless
+        the columns sum to one), "nonnegative", "unit" (0 to 1), "signs" (-1 or 1), "symmetric".
     distribution : tuple of str and float, optional
         Of a random matrix, such as a dropout mask.
 
@@ -241,9 +242,8 @@ def scalar(name: str, *, role: Role = "hyper") -> Node:
 
 def turned(symbol: Node) -> Node:
     """The symbol of the transposed matrix, under the same name."""
-    declared: Symbol = symbol.value
-    facts = tuple(sorted(TURNED.get(f, f) for f in declared.facts))
-    return apply(symbol_op, shape=symbol.shape[::-1], value=replace(declared, facts=facts))
+    facts = tuple(sorted(TURNED.get(f, f) for f in symbol.value.facts))
+    return apply(symbol_op, shape=symbol.shape[::-1], value=replace(symbol.value, facts=facts))
 
 
 def size(name: Size) -> Node | int:

@@ -10,7 +10,7 @@ from chainrule.derivation import Derivation
 from chainrule.derive import Derived, Equation
 from chainrule.expr import Node, define_op, hadamard_op, matrix, scale, scale_op, symbol_op, toposort, walk
 from chainrule.graph import Graph
-from chainrule.program.source import Listing
+from chainrule.program.listing import Listing
 from chainrule.reissue import Factor, reissue
 from chainrule.rewrite import Rewriter, Rule, on
 from chainrule.rules import numbers_leave_products
@@ -59,6 +59,7 @@ def issue(
         hyper={name: value for name, value in rule.hyper.items() if not (rates and name == "lr")},
         rates=tuple(rates.values()),
         rows=("X", 0 if convention.layout == "rows" else 1),
+        reduction=str(convention.reduction),
     )
     return Derivation(derived, listing, reading, (*notes, *reading.notes))
 

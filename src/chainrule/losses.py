@@ -32,7 +32,9 @@ TARGETS: dict[Targets, str] = {
 }
 FACTS: dict[Targets, tuple[str, ...]] = {
     "distribution": ("rows_sum_to_one", "nonnegative"),
+    "unit": ("nonnegative", "unit"),
     "nonnegative": ("nonnegative",),
+    "signs": ("signs",),
 }
 ANYWHERE = Interval()
 PROBABILITIES = Interval(0, 1)

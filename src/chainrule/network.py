@@ -19,8 +19,8 @@ from chainrule.issue import issue
 from chainrule.layers import Dense, check_widths, declared, whole, written
 from chainrule.losses import Loss, check_pair, check_reduction, find_loss
 from chainrule.penalties import Penalty, find_penalty
-from chainrule.program.code import NUMPY
 from chainrule.program.execute import compile_function, needed
+from chainrule.program.languages import NUMPY
 from chainrule.program.lower import lower
 from chainrule.spec import NetworkSpec, format_spec, parse
 from chainrule.updates import find_update

@@ -14,7 +14,7 @@ from chainrule.errors import UnknownNameError, nearest
 from chainrule.evaluate import evaluate_all
 from chainrule.expr import Node, is_atom, matmul_op, ones_op, symbol_op, toposort, toposort_to_names
 from chainrule.losses import Targets
-from chainrule.program.source import Listing
+from chainrule.program.listing import Listing
 from chainrule.render.entry import entry_latex, entry_text
 from chainrule.render.reasons import warning, why
 from chainrule.render.views import steps_of

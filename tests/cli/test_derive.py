@@ -11,6 +11,7 @@ from chainrule.check.verification import Failure, Verification
 from chainrule.cli import main
 from chainrule.derivation import Derivation
 from chainrule.network import Network
+from chainrule.program.languages import LANGUAGES
 
 NET = "4 -> 8 tanh -> 3 softmax"
 
@@ -64,6 +65,16 @@ def test_it_prints_what_the_library_gives(options, expected, capsys):
 
     assert status == 0
     assert capsys.readouterr().out == expected(Network(NET)).rstrip("\n") + "\n"
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_it_writes_every_language(language, tmp_path, capsys):
+    status = main(["derive", NET, "--source", language, "-o", str(tmp_path / "program")])
+
+    assert status == 0
+    assert (tmp_path / "program").read_text(encoding="utf-8") == Network(NET).derive().source(language)
+    main(["derive", "--help"])
+    assert language in capsys.readouterr().out
 
 
 def test_loss_penalty_and_reduction_are_those_of_the_network(capsys):

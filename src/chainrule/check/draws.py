@@ -63,7 +63,9 @@ def random_matrix(declared: Symbol, shape: tuple[int, int], draw: int, rng: np.r
         classes, examples = shape if by_columns else shape[::-1]
         chosen = np.eye(classes)[rng.integers(classes, size=examples)]
         return chosen.T if by_columns else chosen
-    if declared.role == "hyper":
+    if "signs" in facts:
+        return rng.choice([-1.0, 1.0], shape)
+    if declared.role == "hyper" or "unit" in facts:
         return rng.uniform(0.1, 0.9, shape)  # rates of decay are below one
     A = rng.standard_normal(shape)
     if facts - {"symmetric"}:

@@ -17,7 +17,7 @@ from chainrule.cli.status import NO, OK
 from chainrule.conventions import CONVENTIONS, find_convention
 from chainrule.losses import LOSSES
 from chainrule.network import LEARNING_RATES, Network
-from chainrule.program.code import LANGUAGES
+from chainrule.program.languages import LANGUAGES
 from chainrule.program.source import PARTS
 from chainrule.render.views import DEPTHS
 from chainrule.updates import UPDATES
@@ -41,6 +41,7 @@ EXAMPLES = """Examples:
   chainrule derive "4 -> 8 elu(0.5) -> 1" --loss "huber(2)" --penalty "l2(0.1)"
   chainrule derive "4 -> 8 tanh dropout=0.2 -> 3 softmax" --latex -o net.tex
   chainrule derive "4 -> 8 tanh -> 3 softmax" --source numpy -o net.py
+  chainrule derive "4 -> 8 tanh -> 3 softmax" --source c -o net.c
   chainrule derive "2 -> 2 tanh -> 1" --view steps
   chainrule derive "2 -> 2 tanh -> 1" --numbers
   chainrule derive "2 -> 2 tanh -> 1" --entry "dW2[1,0]" --values mine.json"""
@@ -123,7 +124,7 @@ def derive(
     latex
         Write LaTeX, which needs amsmath.
     source
-        Write a program in this language.
+        Write a program in this language, complete and trained on made-up data.
     part
         Of the program: the whole, one step, or its assignments of one phase.
     verify

@@ -15,7 +15,7 @@ from chainrule.derivatives import Derivatives, differentiate
 from chainrule.errors import UnknownNameError, nearest
 from chainrule.expr import FACTS
 from chainrule.operators import CALLS
-from chainrule.program.code import LANGUAGES
+from chainrule.program.languages import LANGUAGES
 from chainrule.render.text import text
 from chainrule.shapes import show
 from chainrule.typed import Typed, parse
