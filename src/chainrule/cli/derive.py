@@ -155,7 +155,7 @@ def derive(
         written = _written(derivation, view, latex, source, part)
     deliver(written, output)
     bare = latex or source is not None  # nothing but LaTeX or a program may stand there
-    if bare:
+    if bare or chosen or view != "rules":  # which do not say it themselves
         for note in derivation.notes:
             complain(note, kind="note")
     if verification is not None:
