@@ -19,6 +19,7 @@ def pytest_addoption(parser):
 def pytest_configure(config):
     for tool in TOOLS:
         config.addinivalue_line("markers", f"{tool.name}: {tool.use}; needs the tool itself")
+    config.addinivalue_line("markers", "row(*numbers): shows capabilities of scripts/capabilities.toml by number")
 
 
 def pytest_report_header():

@@ -1,11 +1,15 @@
 """Random expressions for Hypothesis: of every operation, function with its twin and parameters, and declaration."""
 
+import contextlib
 from fractions import Fraction
 
 from hypothesis import strategies as st
 
 import chainrule as cr
 import chainrule.activations  # enters every record
+import chainrule.errors
+import chainrule.matrix_functions
+from chainrule import shapes
 from chainrule.expr import FACTS, ROLES, scale
 from chainrule.functions import FUNCTIONS
 
@@ -34,6 +38,17 @@ def expressions(draw):
     for _ in range(draw(st.integers(0, 12))):
         pool.append(draw(st.sampled_from(STEPS))(draw, pool))
     return pool[-1]
+
+
+def operands_of(function, size="n"):
+    """Matrices that a function takes: of any shape where it is a function of entries or rows."""
+    square, column = (size, size), (size, 1)
+    tall, large = (shapes.times(size, size), 1), (shapes.times(size, 2), shapes.times(size, 2))
+    for found in ([(size, "d")] * function.operands, [square], [column], [tall, square], [large, (2, 2)]):
+        with contextlib.suppress(cr.errors.ShapeError, TypeError):
+            function.op.shape(*found)
+            return [cr.matrix(name, *shape) for name, shape in zip("AB", found, strict=False)]
+    raise AssertionError(f"no operands for {function.name}")
 
 
 def like(draw, pool, shape):
@@ -90,6 +105,8 @@ def total(draw, pool):
 def apply_function(draw, pool):
     function = FUNCTIONS[draw(st.sampled_from(sorted(FUNCTIONS)))]
     a = pick(draw, pool)
+    if function.whole:
+        return function(*operands_of(function))
     others = [like(draw, pool, a.shape) for _ in range(function.operands - 1)]
     parameters = st.tuples(*(PARAMETERS for _ in function.parameters))
     return function(a, *others, *draw(parameters.filter(lambda values: function.check(*values))))

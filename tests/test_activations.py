@@ -107,6 +107,7 @@ def torch_activations():
 PARAMETRIC = [cr.leaky_relu(0.3), cr.elu(0.5), cr.celu(0.5)]
 
 
+@pytest.mark.row(52)
 @pytest.mark.oracle
 @pytest.mark.parametrize("function", [*{f.name: f for f in activations().values()}.values(), *PARAMETRIC], ids=str)
 def test_values_and_derivatives_are_those_of_pytorch_kinks_included(function):

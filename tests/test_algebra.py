@@ -39,7 +39,7 @@ NORMAL_FORMS = [
     (reciprocal(2 * A) * A, "0.5"),
     (reciprocal(LAM * A) * A, "1/lam"),
     (power(A, 3) * reciprocal(A), "A ∘ A"),
-    (A * A * A * A * A, "A^5"),
+    (A * A * A * A * A, "A.^5"),
     (A * B + A * C, "A ∘ (B + C)"),
     (A * B + A, "A ∘ B + A"),
     (2 * A * B - 2 * A * C, "2 A ∘ (B - C)"),

@@ -47,6 +47,7 @@ def calls_of(work):
     return made
 
 
+@pytest.mark.row(80)
 @pytest.mark.parametrize("layout", ["rows", "columns"])
 def test_a_layer_costs_the_same_at_any_depth(layout):
     derive(3, layout)  # what is made once

@@ -230,6 +230,7 @@ NOTED = {
 }
 
 
+@pytest.mark.row(40)
 @pytest.mark.parametrize("activation", activations())
 @pytest.mark.parametrize("name", REFERENCES)
 def test_a_pair_is_silent_or_noted_or_refused(name, activation):

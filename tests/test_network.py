@@ -292,6 +292,7 @@ def test_random_networks_have_the_gradient_that_autograd_finds(seed):
     assert_same(case, *case.expected())
 
 
+@pytest.mark.row(54)
 @pytest.mark.oracle
 @pytest.mark.parametrize("seed", range(40, 60))
 def test_random_networks_have_the_gradient_that_pytorch_finds(seed):

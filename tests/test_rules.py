@@ -6,9 +6,10 @@ from networks import derived, in_columns, random_values
 
 from chainrule.derive import derive_equations
 from chainrule.evaluate import evaluate_all
-from chainrule.expr import define, full, matrix, ones, scalar, size
+from chainrule.expr import define, full, matrix, ones, scalar, scale, size
 from chainrule.expr import sum as total
 from chainrule.primitives import (
+    abs,
     exp,
     first_maximum,
     log,
@@ -26,8 +27,10 @@ from chainrule.render.text import text
 from chainrule.rewrite import Rewriter
 from chainrule.rules import (
     ALGEBRA,
+    RENEWED,
     STABLE,
     bilinear_forms_read_from_the_left,
+    coefficients_cancel,
     constant_matrix_is_an_outer_product,
     constants_multiply,
     exp_of_log_softmax,
@@ -46,8 +49,17 @@ from chainrule.rules import (
     names_are_used,
     numbers_leave_products,
     sums_are_tidy,
-    transposes_go_inward,
     zero_annihilates,
+)
+from chainrule.stack import block, hstack, vstack
+from chainrule.transposes import (
+    blocks_go_inward,
+    numbers_leave_stacks,
+    parts_of_a_stack,
+    totals_turn,
+    transposes_cancel,
+    transposes_go_inward,
+    transposes_leave_stacks,
 )
 
 R, S, T = (matrix(name, "n", "k") for name in "RST")
@@ -56,6 +68,7 @@ U, V, ROW = matrix("U", "k", 1), matrix("V", "k", 1), matrix("r", 1, "k")
 Y = matrix("Y", "n", "k", role="target", facts=("rows_sum_to_one",))
 Y3 = matrix("Y3", "n", 3, facts=("one_hot",))
 TALL = matrix("C", "n", "k", facts=("columns_sum_to_one",))
+E, F, H, C3 = matrix("E", "n", 3), matrix("F", 4, "n"), matrix("H", 2, "n"), matrix("C3", "k", 3)
 LAM, N = scalar("lam"), size("n")
 LONG, SHORT = ones("n"), ones("k")
 Z = define("Z", R @ A)
@@ -73,6 +86,30 @@ FIRES = [
     (transposes_go_inward, tanh(R).T, "tanh(R')"),
     (transposes_go_inward, (U.T @ A @ V).T, "U' A V"),
     (transposes_go_inward, full(2, ("n", "k")).T, "2"),
+    (transposes_cancel, (R.T @ S).T, "S' R"),
+    (transposes_cancel, (R.T + S.T).T, "R + S"),
+    (transposes_cancel, (R.T * S.T + T.T).T, "(R' ∘ S')' + T"),
+    (transposes_cancel, tanh(R.T).T, "tanh(R)"),
+    (transposes_cancel, softmax(R.T).T, "softmax(R)"),
+    (transposes_cancel, ((R @ A).T @ tanh(S)).T, "tanh(S)' (R A)"),
+    (transposes_cancel, (R.T @ LONG).T, "1' R"),
+    (transposes_cancel, (U.T @ A @ V).T, "U' A V"),
+    (transposes_cancel, full(2, ("n", "k")).T, "2"),
+    (transposes_cancel, hstack(F.T, H.T).T, "[F; H]"),
+    (totals_turn, SHORT.T @ (R.T * S.T) @ LONG, "1' (R' ∘ S')' 1"),
+    (totals_turn, SHORT.T @ abs(R.T) @ LONG, "1' |R'|' 1"),
+    (coefficients_cancel, N * (R / N + S), "R + n S"),
+    (coefficients_cancel, scale(R / N - LAM * S, 2, (N, 1)), "2 (R - lam n S)"),
+    (transposes_leave_stacks, hstack(F.T, ones("n")), "[F; 1']'"),
+    (transposes_leave_stacks, vstack(E.T, full(0, (1, "n"))), "[E, 0]'"),
+    (numbers_leave_stacks, hstack(2 * E / N, full(0, ("n", 2))), "2 [E, 0]/n"),
+    (numbers_leave_stacks, hstack(full(2, ("n", 2)), full(2, ("n", 1))), "2"),
+    (blocks_go_inward, block(R @ C3, columns=(1, 3)), "R C3(:, 2:3)"),
+    (blocks_go_inward, block(E.T, rows=(0, 2)), "E(:, 1:2)'"),
+    (blocks_go_inward, block(3 * E / N, columns=(2, 3)), "3 E(:, 3)/n"),
+    (blocks_go_inward, block(full(2, ("n", 3)), columns=(0, 1)), "2"),
+    (parts_of_a_stack, block(hstack(E, F.T), columns=(3, 7)), "F'"),
+    (parts_of_a_stack, block(vstack(E.T, F), rows=(0, 3)), "E'"),
     (constants_multiply, LONG @ SHORT.T, "1"),
     (constants_multiply, LONG.T @ LONG, "n"),
     (constants_multiply, ones(3).T @ full(2, (3, "k")), "6"),
@@ -128,6 +165,22 @@ SILENT = [
     (transposes_go_inward, R.T),
     (transposes_go_inward, Z.T),
     (transposes_go_inward, SHORT.T),
+    (transposes_go_inward, hstack(E, ones("n")).T),
+    (transposes_cancel, (R @ A).T),
+    (transposes_cancel, tanh(R).T),
+    (transposes_cancel, tanh(R @ A.T).T),
+    (transposes_cancel, block(E, columns=(0, 2)).T),
+    (transposes_cancel, hstack(E, F.T).T),
+    (totals_turn, SHORT.T @ (R.T @ S) @ SHORT),
+    (totals_turn, LONG.T @ (R * S) @ SHORT),
+    (coefficients_cancel, (R + S) / N),
+    (coefficients_cancel, N * (R + S)),
+    (transposes_leave_stacks, hstack(E, F.T)),
+    (transposes_leave_stacks, hstack(E, ones("n"))),
+    (numbers_leave_stacks, hstack(2 * E, 2 * F.T)),
+    (numbers_leave_stacks, hstack(2 * E, ones("n"))),
+    (blocks_go_inward, block(E * E, columns=(0, 2))),
+    (parts_of_a_stack, block(hstack(E, F.T), columns=(2, 4))),
     (constants_multiply, LONG @ ROW),
     (constants_multiply, SHORT),
     (constant_matrix_is_an_outer_product, full(float("nan"), ("n", "k")) @ A),
@@ -189,7 +242,7 @@ def test_a_rule_is_silent_where_its_identity_says_nothing(rule, expression):
 
 
 def test_every_rule_fires_above_and_is_an_identity_in_words():
-    rules = [*ALGEBRA, *STABLE, *names_are_used({})]
+    rules = [*ALGEBRA, *RENEWED, *STABLE, *names_are_used({})]
 
     assert {r.__name__ for r in rules} == {row[0].__name__ for row in FIRES}
     assert all(r.__doc__ for r in rules)
@@ -197,12 +250,17 @@ def test_every_rule_fires_above_and_is_an_identity_in_words():
 
 def test_every_rule_fires_in_some_derivation():
     flat = derive_equations([(define("loss", total(step(R @ A))), "", "loss")], [A])
+    W = matrix("W", 4, 3, role="parameter")
+    Z = hstack(E, ones("n")) @ W
+    penalty = total(block(W, rows=(0, 3)) * block(W, rows=(0, 3))) + total(block(hstack(W, W), columns=(0, 3)))
+    stacks = derive_equations([(define("loss", total((Z @ W.T).T @ Z) + penalty), "", "loss")], [W, E])
     fired = {
         s.rule
         for d in (
             derived((4, 5, 3), ("tanh", "softmax"), "cross_entropy", weights=True, penalty=True, label_smoothing=0.1),
             derived((4, 5, 1), ("silu", "logistic"), "binary_cross_entropy"),
             flat,
+            stacks,
             derived((4, 5, 3), ("gelu", "log_softmax"), "squared_error", weights=True),
         )
         for s in (*d.steps, *in_columns(d).steps)

@@ -8,9 +8,17 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
+    from chainrule.check.arithmetic import check_arithmetic as check_arithmetic
     from chainrule.check.gradient import check_gradient as check_gradient
+    from chainrule.conventions import CONVENTIONS as CONVENTIONS
+    from chainrule.conventions import Convention as Convention
+    from chainrule.derivatives import differentiate as differentiate
     from chainrule.derive import gradient as gradient
     from chainrule.derive import gradients as gradients
+    from chainrule.directional import gauss_newton_product as gauss_newton_product
+    from chainrule.directional import hessian_vector_product as hessian_vector_product
+    from chainrule.directional import jvp as jvp
+    from chainrule.directional import vjp as vjp
     from chainrule.estimators import MLPClassifier as MLPClassifier
     from chainrule.estimators import MLPRegressor as MLPRegressor
     from chainrule.evaluate import evaluate as evaluate
@@ -21,6 +29,7 @@ if TYPE_CHECKING:
     from chainrule.expr import scalar as scalar
     from chainrule.expr import scale as scale
     from chainrule.expr import sum as sum
+    from chainrule.hessians import hessian as hessian
     from chainrule.layers import Dense as Dense
     from chainrule.network import Network as Network
     from chainrule.persist import load as load
@@ -28,6 +37,10 @@ if TYPE_CHECKING:
     from chainrule.program.source import source as source
     from chainrule.render.latex import latex as latex
     from chainrule.render.text import text as text
+    from chainrule.stack import block as block
+    from chainrule.stack import hstack as hstack
+    from chainrule.stack import vstack as vstack
+    from chainrule.typed import parse as parse
 
 __version__ = "0.1.0"
 
@@ -35,7 +48,13 @@ _HOME = {
     name: module
     for module, names in {
         "expr": "matrix scalar ones full define scale sum",
+        "stack": "hstack vstack block",
         "derive": "gradient gradients",
+        "conventions": "Convention CONVENTIONS",
+        "directional": "jvp vjp hessian_vector_product gauss_newton_product",
+        "hessians": "hessian",
+        "derivatives": "differentiate",
+        "typed": "parse",
         "evaluate": "evaluate",
         "render.text": "text",
         "render.latex": "latex",
@@ -43,6 +62,7 @@ _HOME = {
         "network": "Network",
         "layers": "Dense",
         "check.gradient": "check_gradient",
+        "check.arithmetic": "check_arithmetic",
         "check.doctor": "diagnose",
         "estimators": "MLPClassifier MLPRegressor",
         "persist": "save load",
@@ -50,7 +70,7 @@ _HOME = {
     for name in names.split()
 }
 # These modules say themselves, in their __all__, what they make public.
-_RULE_BOOK = ("errors", "functions", "primitives", "activations", "losses", "penalties")
+_RULE_BOOK = ("errors", "functions", "primitives", "matrix_functions", "activations", "losses", "penalties")
 
 
 def _load(module: str) -> Any:

@@ -1,10 +1,11 @@
-"""The reverse sweep of the chain rule, over a graph of shared nodes: one adjoint for each node, never expanded."""
+"""The two sweeps of the chain rule over a graph of shared nodes: adjoints down, tangents up; neither is expanded."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
+from functools import reduce
 
-from chainrule.expr import Node, toposort, walk
+from chainrule.expr import Node, matrix, toposort, walk
 
 
 def sweep(
@@ -13,10 +14,12 @@ def sweep(
     settle: Callable[[Node, Node], Node] = lambda node, G: G,
     *,
     beyond: bool = True,
+    passed: Callable[[Node, int, Node, Node], None] = lambda node, i, G, part: None,
 ) -> dict[Node, Node]:
     """dL/dv for every node v between the seeds and `wrt`, given dL/droot for each root in `seeds`.
 
-    `settle(node, G)` may replace a complete adjoint (simplify it, give it a name) before it is passed on.
+    `settle(node, G)` may replace a complete adjoint (simplify it, give it a name) before it is passed on;
+    `passed(node, i, G, part)` is told what an operation passes on to its operand i.
     With `beyond=False` the nodes of `wrt` are leaves, whatever they are made of.
     """
     targets = set(wrt)
@@ -35,5 +38,35 @@ def sweep(
         for i, arg in enumerate(node.args):
             if arg in moves:
                 part = node.op.vjp(G, node, i)
+                passed(node, i, G, part)
                 adjoint[arg] = adjoint[arg] + part if arg in adjoint else part
     return adjoint
+
+
+def push(
+    tangents: Mapping[Node, Node],
+    roots: Collection[Node],
+    operands: Callable[[Node], tuple[Node, ...]] = lambda node: node.args,
+    settle: Callable[[Node, Node], Node] = lambda node, T: T,
+) -> dict[Node, Node]:
+    """The tangent of every node up to `roots` that moves when the keys of `tangents` move by their values.
+
+    The forward sweep. An operation states its vjp only; how it pushes a tangent forward is the transpose of that
+    linear map: with <vjp(U), T> = <U, dY>, the tangent dY is the derivative of <vjp(U), T> by U. `operands(node)` may
+    leave out what is not to be opened.
+    """
+    tangent = dict(tangents)
+    for node in walk(roots, lambda n: () if n in tangents else operands(n)):
+        if node in tangents:
+            continue
+        parts = [_pushed(node, i, tangent[a]) for i, a in enumerate(operands(node)) if a in tangent]
+        moving = [part for part in parts if part is not None]
+        if moving:
+            tangent[node] = settle(node, reduce(lambda a, b: a + b, moving))
+    return tangent
+
+
+def _pushed(node: Node, operand: int, T: Node) -> Node | None:
+    """What a tangent T of an operand adds to that of the node; None if it is zero."""
+    U = matrix("_U", *node.shape)
+    return sweep({node.op.vjp(U, node, operand): T}, [U]).get(U)

@@ -1,95 +1,265 @@
-"""Conventions are data: one derivation, its names re-read. Nothing is derived twice."""
+"""Conventions as data: how a book writes a network. A derivation is made once, in rows, and re-read in any of them.
+
+What each option means is in docs/conventions.md. Nothing is derived here.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from typing import Any
 
-from chainrule.derive import Derived, Equation
-from chainrule.expr import (
-    Node,
-    add_op,
-    define,
-    hadamard_op,
-    is_atom,
-    matmul_op,
-    rebuild,
-    scale,
-    scale_op,
-    symbol_op,
-    toposort_to_names,
-    turned,
-    walk,
-)
-from chainrule.rewrite import Rewriter, Rule, Step
-from chainrule.rules import ALGEBRA, minus_enters
+import numpy as np
 
-Factor = tuple[Fraction, tuple[tuple[Node, int], ...]]  # a number and powers of 1 x 1 scalars
-ONE: Factor = (Fraction(1), ())
+from chainrule.errors import ConventionError, DataError, UnknownNameError, nearest
+from chainrule.layers import Dense
+
+OPTIONS: dict[str, tuple[str, ...]] = {
+    "layout": ("rows", "columns"),
+    "weights": ("XW", "XWt", "WX", "WtX"),
+    "reduction": ("mean", "sum"),
+    "scale": ("delta", "gradient", "step"),
+    "bias": ("row", "column", "ones", "none"),
+    "sign": ("descent", "ascent"),
+}
+"""The words of every option; the first is the default."""
+SIDES = {"XW": "rows", "XWt": "rows", "WX": "columns", "WtX": "columns"}  # the layout that a product needs
+TURNED = {"XW": "WX", "WX": "XW", "XWt": "WtX", "WtX": "XWt", "row": "column", "column": "row"}
+TRANSPOSED = ("XWt", "WX")  # W has a row for every output
+PRODUCTS = {"XW": "X W", "XWt": "X W'", "WX": "W X", "WtX": "W' X"}
 
 
-def reissue(
-    derived: Derived,
-    flip: Callable[[str], bool],
-    factor: Callable[[str], Factor] = lambda name: ONE,
-    rules: Sequence[Rule] = ALGEBRA,
-) -> Derived:
-    """The same derivation, every name N now standing for factor(N) N, transposed where flip(N).
+@dataclass(frozen=True)
+class Convention:
+    """How equations are written, whatever the network.
 
-    Each name in each equation is replaced by what it stands for in the new reading; then the equation is transposed
-    and scaled to give the new meaning of the name on its left, and tidied by the same rules.
+    Parameters
+    ----------
+    layout : {"rows", "columns"}
+        One example in a row of X, or in a column.
+    weights : {"XW", "XWt", "WX", "WtX"}
+        The product of a layer: X W and X W' in rows, W X and W' X in columns.
+    reduction : {"mean", "sum"}, optional
+        Of the loss over the examples; the network's own where it is not given.
+    scale : {"delta", "gradient", "step"}
+        Where the 1/n of a mean stands: in dZ, in dW and db, or in the step.
+    bias : {"row", "column", "ones", "none"}
+        A row or a column; the last row of W, against a one beside every input; or no biases.
+    sign : {"descent", "ascent"}
+        Derivatives of the loss, taken off; or of its negative, added.
+
+    Examples
+    --------
+    >>> import chainrule as cr
+    >>> net = cr.Network("4 -> 3 tanh -> 1 logistic")
+    >>> print(net.derive(convention=cr.Convention(weights="XWt", sign="ascent"))["dZ1"])
+    dZ1 = (dZ2 W2) ∘ (1 - A1 ∘ A1)
     """
-    rewriter = Rewriter(rules)
-    old: dict[Node, Node] = {}  # an expression in the old names -> the same value in the new names
-    equations: list[Equation] = []
 
-    def turn(node: Node, name: str) -> Node:
-        return (_scalar_turned(node) if node.shape == (1, 1) else node.T) if flip(name) else node
+    layout: str = "rows"
+    weights: str = "XW"
+    reduction: str | None = None
+    scale: str = "delta"
+    bias: str = "row"
+    sign: str = "descent"
 
-    def in_new_names(root: Node) -> Node:
-        for node in toposort_to_names(root):
-            if node in old:
-                continue
-            if node.op is symbol_op:
-                name = node.value.name
-                number, powers = factor(name)
-                new = turned(node) if flip(name) and node.shape != (1, 1) else node
-                old[node] = scale(turn(new, name), 1 / number, *((s, -e) for s, e in powers))
-            else:
-                assert not is_atom(node), f"{node.name} is used before its equation"
-                old[node] = rebuild(node, tuple(old[a] for a in node.args))
-        return old[root]
+    def __post_init__(self) -> None:
+        for option, words in OPTIONS.items():
+            if (word := getattr(self, option)) not in words and not (option == "reduction" and word is None):
+                raise UnknownNameError(f"unknown {option} {word!r}{nearest(str(word), words)}")
 
-    for e in derived.equations:
-        rewriter.equation = e.name
-        number, powers = factor(e.name)
-        carried = scale(in_new_names(e.expression), number, *powers)
-        raw = turn(carried, e.name)
-        if raw.shape == (1, 1) and raw is not carried:
-            rewriter.steps.append(Step("a_scalar_is_its_own_transpose", carried, raw, e.name))
-        plain = rewriter(raw)
-        tidy = minus_enters(plain) if e.phase != "forward" else plain
-        if tidy is not plain:
-            rewriter.steps.append(Step(minus_enters.__name__, plain, tidy, e.name))
-        new = define(e.name, tidy)
-        old[e.node] = scale(turn(new, e.name), 1 / number, *((s, -k) for s, k in powers))
-        equations.append(replace(e, expression=tidy, shape=new.shape))
-    return Derived(tuple(equations), (*derived.steps, *rewriter.steps))
+    @property
+    def turned(self) -> Convention:
+        """The same in the other layout: every matrix is the transpose."""
+        other = "columns" if self.layout == "rows" else "rows"
+        return replace(self, layout=other, weights=TURNED[self.weights], bias=TURNED.get(self.bias, self.bias))
+
+    def __str__(self) -> str:
+        """In words, what is usual left out: columns, 1/n in dW and db."""
+        usual = Convention() if self.layout == "rows" else Convention().turned
+        words = [self.layout]
+        if self.weights != usual.weights:
+            words.append(PRODUCTS[self.weights])
+        if self.bias != usual.bias:
+            words.append(BIASES[self.bias])
+        if self.reduction == "sum":
+            words.append("sum")
+        elif self.scale != usual.scale:
+            words.append(PLACES[self.scale])
+        if self.sign == "ascent":
+            words.append("ascent")
+        return ", ".join(words)
 
 
-def _scalar_turned(root: Node) -> Node:
-    """s' = s for a 1 x 1 matrix: (a B c)' = c' B' a', so that what is inside is read in the new layout."""
-    sums = (add_op, scale_op, hadamard_op)
-    new: dict[Node, Node] = {}
-    for node in walk([root], lambda n: n.args if n.op in sums else ()):
-        if node.op is matmul_op:
-            new[node] = node.args[1].T @ node.args[0].T
+BIASES = {"row": "biases in rows", "column": "biases in columns", "ones": "biases in W", "none": "no biases"}
+PLACES = {"delta": "1/n in dZ", "gradient": "1/n in dW and db", "step": "1/n in the step"}
+
+CONVENTIONS: dict[str, Convention] = {
+    "nielsen": Convention("columns", "WX", "mean", "step", "column"),  # Neural Networks and Deep Learning, 2015
+    "ng": Convention("columns", "WX", "mean", "gradient", "column"),  # deeplearning.ai, course 1, week 3
+    "raja": Convention("columns", "WX", "sum", "delta", "none"),  # A Derivation of Backpropagation in Matrix Form, 2016
+    "cs231n": Convention("rows", "XW", "mean", "delta", "row"),  # Stanford, assignment 1: two_layer_net
+    "hse": Convention("rows", "XW", "mean", "delta", "row"),  # Introduction to Deep Learning, week 2: Dense
+    "pytorch": Convention("rows", "XWt", "mean", "delta", "row"),  # torch.nn.Linear
+}
+
+
+def find_convention(wanted: str | Convention | None, **options: str | None) -> Convention:
+    """The convention of a name, single options changed; None leaves an option as it is.
+
+    Another layout turns the weights and biases with it, and a sum has no 1/n to place, unless they are given too.
+    """
+    if isinstance(wanted, str) and wanted not in CONVENTIONS:
+        raise UnknownNameError(f"unknown convention {wanted!r}{nearest(wanted, CONVENTIONS)}")
+    base = CONVENTIONS[wanted] if isinstance(wanted, str) else wanted or Convention()
+    given: dict[str, Any] = {option: word for option, word in options.items() if word is not None}
+    if given.get("layout", base.layout) != base.layout and given["layout"] in OPTIONS["layout"]:
+        base = base.turned
+    if given.get("reduction") == "sum":
+        base = replace(base, scale="delta")
+    return replace(base, **given)
+
+
+def check_convention(convention: Convention, inputs: int, layers: Sequence[Dense], reduction: str) -> None:
+    """Refuse a convention that contradicts itself or the network, and say in which layer."""
+    c, needed = convention, SIDES[convention.weights]
+    if c.layout != needed:
+        width = layers[0].width
+        W = f"{width} x {inputs}" if c.weights in TRANSPOSED else f"{inputs} x {width}"
+        X = f"n x {inputs}" if c.layout == "rows" else f"{inputs} x n"
+        others = " or ".join(repr(word) for word, layout in SIDES.items() if layout == c.layout)
+        raise ConventionError(
+            f"weights={c.weights!r} is the product {PRODUCTS[c.weights]} of {needed}, and the layout is {c.layout}: in "
+            f"layer 1, W1 is ({W}) and X ({X}); take weights={others}, or layout={needed!r}"
+        )
+    biased = [str(i) for i, layer in enumerate(layers, 1) if layer.bias]
+    if c.bias == "none" and biased:
+        where, have = ("layer", "has one") if len(biased) == 1 else ("layers", "have them")
+        raise ConventionError(
+            f"bias='none' is for networks without biases, and {where} {', '.join(biased)} {have}: write nobias there, "
+            f"or take bias={'row' if c.layout == 'rows' else 'column'!r}"
+        )
+    if (c.reduction or reduction) == "sum" and c.scale != "delta":
+        last = len(layers)
+        raise ConventionError(
+            f"scale={c.scale!r} moves the 1/n of a mean out of dZ{last}, and reduction='sum' leaves none there, in "
+            f"layer {last}: take reduction='mean', or leave scale out"
+        )
+
+
+# ---- what names mean in a convention
+
+Power = tuple[Fraction, int]  # a number, and the exponent of n: of the number of examples, or of their weights' sum
+ONE: Power = (Fraction(1), 0)
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How the names of a network's rows derivation are read in a convention: which are turned, and which multiplied."""
+
+    convention: Convention
+    weights: frozenset[str] = frozenset()  # the parameters by kind
+    biases: frozenset[str] = frozenset()
+    multiples: Mapping[str, Power] = field(default_factory=dict)  # of the equations that are not what they were
+    notes: tuple[str, ...] = ()  # the same in words
+
+    def is_transposed(self, name: str) -> bool:
+        """Is it the transpose of what the network calls by this name?"""
+        parameter = name.removeprefix("d")
+        if parameter in self.weights:
+            return self.convention.weights in TRANSPOSED
+        if parameter in self.biases:
+            return self.convention.bias == "column"
+        return self.convention.layout == "columns"
+
+    def multiple(self, name: str) -> Power:
+        """By which number, and by which power of n, it is multiplied."""
+        return self.multiples.get(name, ONE)
+
+    @property
+    def is_plain(self) -> bool:
+        """Does every name mean what it means in rows?"""
+        c = self.convention
+        return (c.layout, c.weights) == ("rows", "XW") and c.bias != "column" and not self.multiples
+
+
+def translated(reading: Reading, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Arrays in rows as a reading means them; see `Derivation.translate`."""
+    arrays = {name: np.asarray(value) for name, value in stacked(reading, values).items()}
+    return {name: _translated(reading, name, array, arrays) for name, array in arrays.items()}
+
+
+def stacked(reading: Reading, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Arrays in rows with every bias below its weights, where a reading has biases there."""
+    arrays = dict(values)
+    if reading.convention.bias == "ones":
+        for name in [name for name in arrays if name.removeprefix("d") in reading.weights]:
+            if (b := name.replace("W", "b")) in arrays:
+                W, last = np.asarray(arrays[name]), np.asarray(arrays.pop(b))
+                if W.ndim != 2 or last.shape != (1, W.shape[1]):
+                    raise DataError(f"{b} is a row to go below {name}, got shapes {last.shape} and {W.shape}")
+                arrays[name] = np.vstack([W, last])
+    return arrays
+
+
+def _translated(reading: Reading, name: str, array: Any, arrays: Mapping[str, Any]) -> Any:
+    sign, exponent = reading.multiple(name)
+    k = float(sign)
+    if exponent:
+        if "w" not in arrays and "X" not in arrays:
+            raise DataError(f"{name} is multiplied by the number of examples here: give X too, or the weights w")
+        k *= float(arrays["w"].sum() if "w" in arrays else len(arrays["X"])) ** exponent
+    turned = array.T if reading.is_transposed(name) else array
+    return turned if k == 1 else k * turned
+
+
+@dataclass(frozen=True)
+class Multiples:
+    """What a convention multiplies: the loss, the error signals dZ, dA, ..., and the gradients dW and db."""
+
+    loss: Power
+    signals: Power
+    gradients: Power
+
+    @classmethod
+    def of(cls, convention: Convention, reduction: str) -> Multiples:
+        """Of a network whose loss is reduced this way."""
+        wanted = convention.reduction or reduction
+        c = (wanted == "sum") - (reduction == "sum")  # the power of n that the loss is multiplied by
+        sign = Fraction(-1 if convention.sign == "ascent" else 1)
+        return cls(
+            loss=(Fraction(1), c),
+            signals=(sign, c + (convention.scale != "delta")),
+            gradients=(sign, c + (convention.scale == "step")),
+        )
+
+    @property
+    def in_the_step(self) -> Power:
+        """By what dW is multiplied in the step, which goes down the loss of the convention."""
+        return self.gradients[0], self.loss[1] - self.gradients[1]
+
+    def notes(self, n: str, signals: Sequence[str], gradients: Sequence[str]) -> list[str]:
+        """In words, what is another multiple than its name says; `n` is what a mean is divided by."""
+        said = []
+        if self.loss != ONE:
+            said.append(f"the loss is {_times(self.loss, n)} net.loss, and so are its derivatives")
+        of_signals, of_gradients = ((sign, e - self.loss[1]) for sign, e in (self.signals, self.gradients))
+        if of_signals == of_gradients:
+            groups = [([*signals, *gradients], of_signals)]
         else:
-            new[node] = rebuild(node, tuple(new[a] for a in node.args)) if node.op in sums else node
-    return new[root]
+            groups = [(list(signals), of_signals), (list(gradients), of_gradients)]
+        return said + [_note(names, power, n) for names, power in groups if power != ONE]
 
 
-def columns(name: str) -> bool:
-    """Columns layout turns every matrix: one example is one column."""
-    return True
+def _note(names: Sequence[str], power: Power, n: str) -> str:
+    *more, last = names
+    if not more:
+        return f"{last} is {_times(power, n)} the derivative of the loss"
+    return f"{', '.join(more)} and {last} are {_times(power, n)} the derivatives of the loss"
+
+
+def _times(power: Power, n: str) -> str:
+    sign, exponent = power
+    size = {0: "1", 1: n, -1: f"1/{n}"}[exponent]
+    return f"{'-' if sign < 0 else ''}{size} times"

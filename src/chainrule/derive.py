@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from typing import Literal
 
@@ -17,17 +17,22 @@ from chainrule.expr import (
     full_op,
     is_atom,
     matmul_op,
-    rebuild,
+    matrix,
     scale_op,
+    symbol_op,
     toposort,
     toposort_to_names,
 )
 from chainrule.functions import function_of, is_function
+from chainrule.identities import ANY
+from chainrule.products import transposes_leave_sums
 from chainrule.rewrite import Rewriter, Rule, Step
-from chainrule.rules import ALGEBRA, STABLE, is_ones_column, minus_enters, names_are_used
+from chainrule.rules import ALGEBRA, FINISHING, STABLE, is_ones_column, names_are_used
 from chainrule.shapes import Shape, show
+from chainrule.stable import stabilized
+from chainrule.substitute import renamed, replaced
 
-Phase = Literal["forward", "loss", "backward", "update"]
+Phase = Literal["forward", "loss", "backward", "update", "tangent", "hessian"]
 
 
 @dataclass(frozen=True, repr=False)
@@ -60,10 +65,13 @@ class Equation:
 def gradient(loss: Node, *wrt: Node) -> tuple[Node, ...]:
     """Derive dloss/dw for every w, as simplified expressions.
 
+    The loss is first brought into its stable form, as a network's is: log(softmax(Z)) is differentiated as
+    log_softmax(Z), so that the derivative is finite at any score.
+
     Parameters
     ----------
     loss : Node of shape (1, 1)
-        A scalar expression, such as `cr.sum(...)` or a loss.
+        A scalar expression, such as `cr.sum(...)`, `cr.trace(...)` or a loss.
     *wrt : Node
         Symbols or inner expressions.
 
@@ -84,15 +92,20 @@ def gradient(loss: Node, *wrt: Node) -> tuple[Node, ...]:
     >>> dX, dW = cr.gradient(cr.half_squared_error(X @ W, Y), X, W)
     >>> cr.text(dW)
     "(X' (X W - Y))/n"
+    >>> A = cr.matrix("A", "n", "n")
+    >>> cr.text(*cr.gradient(cr.logdet(A), A))
+    'A^-T'
     """
     if not wrt:
         raise DerivationError("gradient() needs at least one matrix to differentiate by: gradient(loss, W)")
-    adjoint = _adjoints(loss, wrt)
-    return tuple(adjoint.get(w, full(0, w.shape)) for w in wrt)
+    check_scalar(loss)
+    return pulled_back(loss, full(1, (1, 1)), wrt)
 
 
 def gradients(loss: Node) -> dict[Node, Node]:
     """Derive dloss/dv for every node v that the loss is made of.
+
+    A symbol's is that of `gradient`; of an inner node it is the adjoint in the graph as it stands.
 
     Examples
     --------
@@ -101,16 +114,43 @@ def gradients(loss: Node) -> dict[Node, Node]:
     >>> cr.text(cr.gradients(cr.sum(A @ A))[A])
     "1 (1' A') + A' 1 1'"
     """
+    check_scalar(loss)
     nodes = list(toposort(loss))
-    adjoint = _adjoints(loss, nodes)
+    symbols = [node for node in nodes if node.op is symbol_op]
+    rewriter = Rewriter(ANY)
+    adjoint = sweep({loss: full(1, (1, 1))}, nodes, lambda node, G: rewriter(G))
+    adjoint |= dict(zip(symbols, pulled_back(loss, full(1, (1, 1)), symbols), strict=True))
     return {node: adjoint.get(node, full(0, node.shape)) for node in nodes}
 
 
-def _adjoints(loss: Node, wrt: Collection[Node]) -> dict[Node, Node]:
+def check_scalar(loss: Node) -> None:
+    """Refuse to differentiate what is not one number."""
     if loss.shape != (1, 1):
         raise DerivationError(f"a gradient is of a 1 x 1 loss, got {show(loss.shape)}: reduce it first, as cr.sum does")
-    rewriter = Rewriter(ALGEBRA)
-    return sweep({loss: full(1, (1, 1))}, wrt, lambda node, G: rewriter(G))
+
+
+def pulled_back(expression: Node, G: Node, wrt: Sequence[Node]) -> tuple[Node, ...]:
+    """The adjoints of `wrt` where that of the expression is G: G' J, for one sweep of all symbols.
+
+    An inner node is made a symbol first, so that no stable form looks through it.
+    """
+    found: dict[Node, Node] = {}
+    inner = [[w] for w in wrt if w.op is not symbol_op]
+    for group in ([w for w in wrt if w.op is symbol_op], *inner):
+        stands_for = {w: placeholder(w, i) for i, w in enumerate(group) if w.op is not symbol_op}
+        (root,), _ = stabilized(replaced(expression, stands_for))
+        rewriter = Rewriter(ANY)
+        leaves = [stands_for.get(w, w) for w in group]
+        adjoint = sweep({root: G}, leaves, lambda node, G, rewriter=rewriter: rewriter(G))  # type: ignore[misc]
+        back = {leaf: w for w, leaf in stands_for.items()}
+        for w, leaf in zip(group, leaves, strict=True):
+            found[w] = replaced(transposes_leave_sums(adjoint.get(leaf, full(0, w.shape))), back)
+    return tuple(found[w] for w in wrt)
+
+
+def placeholder(node: Node, number: int = 0) -> Node:
+    """A symbol of the shape of a node, and of a name that nobody gives."""
+    return matrix(f"_{number}_of_{node.op.name}".replace(".", "_"), *node.shape)
 
 
 # ---- named equations
@@ -122,6 +162,8 @@ class Derived:
 
     equations: tuple[Equation, ...]
     steps: tuple[Step, ...]
+    factors: Mapping[str, Node] = field(default_factory=dict)  # of a name that stands for a multiple of what it says
+    origin: Derived | None = None  # what this one is a reading of: its steps come first
 
 
 def derive_equations(
@@ -131,6 +173,7 @@ def derive_equations(
     keep: Collection[str] = (),
     rules: Sequence[Rule] = ALGEBRA,
     stable: Sequence[Rule] = STABLE,
+    finish: Sequence[Callable[[Node], Node]] | None = None,
 ) -> Derived:
     """Differentiate the last forward definition, the loss, by the parameters.
 
@@ -143,6 +186,9 @@ def derive_equations(
     keep : collection of str
         Names whose adjoint becomes an equation of its own (the pre-activations). Others are put in where they are
         used, unless the chain rule uses them twice.
+    rules, stable, finish
+        What simplifies; what makes the forward equations finite at any score; what is done last, to a whole
+        right-hand side: by default `minus_enters`.
 
     Returns
     -------
@@ -150,7 +196,7 @@ def derive_equations(
         In the order forward, loss, backward.
     """
     wanted = list(parameters)
-    equations, definitions, before = _stable_forward(forward, (*stable, *rules))
+    equations, definitions, forward_steps = _stable_forward(forward, (*stable, *rules))
     called = {d.args[0]: d for d in definitions if not is_atom(d.args[0])}
     rewriter = Rewriter((*names_are_used(called), *rules))
     loss = definitions[-1]
@@ -159,26 +205,40 @@ def derive_equations(
     backward: list[Equation] = []
     steps: list[Step] = []
 
+    trail: dict[Node, dict[Step, None]] = {}  # the steps to a node from the named ones above it
+
     def settle(node: Node, G: Node) -> Node:
         if node is loss or not is_atom(node):
             return G
+        before = len(rewriter.steps)
         G = rewriter(G)
+        way = trail.setdefault(node, {})
+        way |= dict.fromkeys(rewriter.steps[before:])
         if node not in named or (node not in wanted and _is_number(G)):
             return G  # its steps belong to the next equation, where it is put in
-        name, tidy = f"d{node.name}", minus_enters(G)
-        if tidy is not G:
-            rewriter.steps.append(Step(minus_enters.__name__, G, tidy))
-        steps.extend(replace(s, equation=name) for s in rewriter.steps[len(steps) :])
+        name, tidy = f"d{node.name}", G
+        for last in FINISHING if finish is None else finish:
+            plain, tidy = tidy, last(tidy)
+            if tidy is not plain:
+                way[Step(last.__name__, plain, tidy, identity=last.__doc__ or "")] = None
+        steps.extend(replace(s, equation=name) for s in way)
+        way.clear()
         backward.append(Equation(name, tidy, node.shape, via[node], "backward"))
         return define(name, tidy)
 
-    adjoint = sweep({loss: full(1, (1, 1))}, wanted, settle)
+    def passed(node: Node, i: int, G: Node, part: Node) -> None:
+        way = trail.setdefault(node.args[i], {})
+        way |= trail.get(node, {})
+        if part is not G:
+            way[Step(node.op.rule or "coefficient", G, part, via=(node, i))] = None
+
+    adjoint = sweep({loss: full(1, (1, 1))}, wanted, settle, passed=passed)
     backward.extend(
         Equation(f"d{w.name}", full(0, w.shape), w.shape, "the loss does not depend on it", "backward")
         for w in wanted
         if w not in adjoint
     )
-    return Derived((*equations, *_in_reading_order(backward, wanted)), (*before, *steps))
+    return Derived((*equations, *_in_reading_order(backward, wanted)), (*forward_steps, *steps))
 
 
 def _in_reading_order(backward: list[Equation], wanted: Iterable[Node]) -> list[Equation]:
@@ -203,19 +263,11 @@ def _stable_forward(
     for node, rule, phase in forward:
         assert node.op is define_op
         rewriter.equation = node.value
-        body = _replaced(node.args[0], renewed)
+        body = renamed(node.args[0], renewed)
         tidy = rewriter(body)
         renewed[node] = define(node.value, tidy)
         equations.append(Equation(node.value, tidy, node.shape, rule, phase))
     return equations, [renewed[node] for node, _, _ in forward], rewriter.steps
-
-
-def _replaced(root: Node, renewed: dict[Node, Node]) -> Node:
-    """An expression with earlier names in their new meaning."""
-    new: dict[Node, Node] = {}
-    for node in toposort_to_names(root):
-        new[node] = renewed.get(node, node) if is_atom(node) else rebuild(node, tuple(new[a] for a in node.args))
-    return new[root]
 
 
 def _is_number(G: Node) -> bool:

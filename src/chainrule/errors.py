@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 __all__ = [
+    "ConventionError",
     "DataError",
     "DerivationError",
     "PairError",
@@ -39,6 +40,10 @@ class DataError(ValueError):
 
 class PairError(ValueError):
     """A loss and an activation that have no meaning together."""
+
+
+class ConventionError(ValueError):
+    """A convention that contradicts itself, or the network that it is asked for."""
 
 
 class DerivationError(ValueError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -24,11 +25,13 @@ from chainrule.expr import (
     walk,
 )
 from chainrule.functions import Array, expand, function_of
-from chainrule.shapes import Size, show
+from chainrule.shapes import Size, factors, show
+from chainrule.stable import stabilized
+from chainrule.stack import block_op, bounds, hstack_op, vstack_op
 
 
 def evaluate(expression: Node, values: Mapping[str, Any]) -> Array:
-    """Compute the value of an expression.
+    """Compute the value of an expression, in its stable form: log(softmax(Z)) as log_softmax(Z), finite at any score.
 
     Parameters
     ----------
@@ -59,11 +62,11 @@ def evaluate(expression: Node, values: Mapping[str, Any]) -> Array:
     array([[10., 14.],
            [14., 20.]])
     """
-    return evaluate_all([expression], values)[0].copy()  # never the array that was given
+    return evaluate_all(stabilized(expression)[0], values)[0].copy()  # never the array that was given
 
 
 def evaluate_all(expressions: list[Node], values: Mapping[str, Any]) -> list[Array]:
-    """The values of several expressions, shared nodes computed once."""
+    """The values of several expressions as they stand, shared nodes computed once."""
     arrays, sizes = bind(list(toposort(*expressions)), values)
     memo: dict[Node, Array] = {}
 
@@ -80,7 +83,7 @@ def bind(nodes: list[Node], values: Mapping[str, Any]) -> tuple[dict[Node, Array
     """The array of every symbol and the number of every named size."""
     symbols = [n for n in nodes if n.op is symbol_op]
     numbers = [s for s in symbols if s.value.role == "size"]
-    names = {size for n in nodes for size in n.shape if isinstance(size, str)} | {s.value.name for s in numbers}
+    names = {name for n in nodes for size in n.shape for name in factors(size)[1]} | {s.value.name for s in numbers}
     sizes = {name: _whole(name, values[name]) for name in names if name in values and np.ndim(values[name]) == 0}
     arrays: dict[Node, Array] = {}
     seen: dict[str, Node] = {}
@@ -94,6 +97,8 @@ def bind(nodes: list[Node], values: Mapping[str, Any]) -> tuple[dict[Node, Array
             raise UnknownNameError(f"no value for {name} {show(s.shape)}{nearest(name, values)}")
         arrays[s] = _as_matrix(s, values[name])
         _bind_sizes(s, arrays[s], sizes)
+    for s in arrays:
+        _bind_sizes(s, arrays[s], sizes)  # products of sizes, too, now that their factors are known
     for s in numbers:
         arrays[s] = np.array([[float(_number(s.value.name, sizes))]])
     return arrays, sizes
@@ -130,7 +135,13 @@ def _fix(s: Node, array: Array) -> str:
 
 def _bind_sizes(s: Node, array: Array, sizes: dict[str, int]) -> None:
     for declared, found in zip(s.shape, array.shape, strict=True):
-        expected = sizes.setdefault(declared, found) if isinstance(declared, str) else declared
+        number, names = factors(declared)
+        if isinstance(declared, str) and names == (declared,):
+            expected = sizes.setdefault(declared, found)
+        elif all(name in sizes for name in names):
+            expected = number * math.prod(sizes[name] for name in names)
+        else:
+            continue
         if expected != found:
             meaning = f" with {declared} = {expected}" if isinstance(declared, str) else ""
             raise ShapeError(
@@ -161,11 +172,11 @@ def _scale(node: Node, args: list[Array], sizes: dict[str, int]) -> Array:
 
 
 def _number(size: Size, sizes: dict[str, int]) -> int:
-    if isinstance(size, int):
-        return size
-    if size not in sizes:
-        raise UnknownNameError(f"no matrix shows the size {size}: give it in values")
-    return sizes[size]
+    number, names = factors(size)
+    for name in names:
+        if name not in sizes:
+            raise UnknownNameError(f"no matrix shows the size {name}: give it in values")
+    return number * math.prod(sizes[name] for name in names)
 
 
 _CORE: dict[Op, Callable[[Node, list[Array], dict[str, int]], Array]] = {
@@ -177,4 +188,7 @@ _CORE: dict[Op, Callable[[Node, list[Array], dict[str, int]], Array]] = {
     hadamard_op: lambda node, args, sizes: args[0] * args[1],
     matmul_op: lambda node, args, sizes: args[0] @ args[1],
     transpose_op: lambda node, args, sizes: args[0].T,
+    hstack_op: lambda node, args, sizes: np.hstack(args),
+    vstack_op: lambda node, args, sizes: np.vstack(args),
+    block_op: lambda node, args, sizes: args[0][tuple(slice(*(r or (None,))) for r in bounds(node))],
 }

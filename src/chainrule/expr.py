@@ -17,12 +17,12 @@ from weakref import WeakValueDictionary
 
 from chainrule.errors import ShapeError, UnknownNameError, nearest
 from chainrule.python_form import as_python, operands_in_words
-from chainrule.shapes import Number, Shape, Size, check_size, product_shape, real, same_shape, show
+from chainrule.shapes import Number, Shape, Size, check_size, factors, product_shape, real, same_shape, show
 from chainrule.shapes import fraction as fraction
 
 Role = Literal["data", "target", "weight", "parameter", "state", "hyper", "random", "size"]
 ROLES: tuple[str, ...] = get_args(Role)
-FACTS = ("rows_sum_to_one", "columns_sum_to_one", "one_hot", "nonnegative", "symmetric")
+FACTS = ("rows_sum_to_one", "columns_sum_to_one", "one_hot", "nonnegative", "unit", "signs", "symmetric")
 TURNED = {"rows_sum_to_one": "columns_sum_to_one", "columns_sum_to_one": "rows_sum_to_one"}  # facts of the transpose
 
 
@@ -35,6 +35,7 @@ class Op:
     vjp: Callable[[Node, Node, int], Node]  # (G = dL/dY, Y, i) -> the part of dL/d(operand i)
     rule: str = ""  # what a derivation calls this vjp
     home: str = "chainrule.expr"  # the module that makes it: a pickled node imports it again
+    sized: bool = False  # does the shape depend on the value, too?
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _find_op, (self.name, self.home)
@@ -141,7 +142,7 @@ def apply(op: Op, *args: Node, shape: Shape | None = None, value: Any = None) ->
     """Make a node. The one place where shapes are checked and equal nodes become one."""
     if shape is None:
         try:
-            shape = op.shape(*(a.shape for a in args))
+            shape = op.shape(*(a.shape for a in args), *(value if op.sized else ()))
         except ShapeError as error:
             raise ShapeError(f"{error}{operands_in_words(op.name, args)}") from None
     key = (op, args, shape, value.hex() if isinstance(value, float) else value)  # bits tell -0.0 from 0.0, NaN is NaN
@@ -211,8 +212,9 @@ def matrix(
         A name such as "n" stands for a size that the data decide.
     role : {"data", "target", "weight", "parameter", "state", "hyper", "random", "size"}
         Who supplies the values.
-    facts : iterable of {"rows_sum_to_one", "columns_sum_to_one", "one_hot", "nonnegative", "symmetric"}
-        What rules may rely on; checked on the data once a fit. One-hot is by rows, unless the columns sum to one.
+    facts : iterable of str
+        What rules may rely on, checked once a fit: "rows_sum_to_one", "columns_sum_to_one", "one_hot" (by rows, unless
+        the columns sum to one), "nonnegative", "unit" (0 to 1), "signs" (-1 or 1), "symmetric".
     distribution : tuple of str and float, optional
         Of a random matrix, such as a dropout mask.
 
@@ -240,14 +242,15 @@ def scalar(name: str, *, role: Role = "hyper") -> Node:
 
 def turned(symbol: Node) -> Node:
     """The symbol of the transposed matrix, under the same name."""
-    declared: Symbol = symbol.value
-    facts = tuple(sorted(TURNED.get(f, f) for f in declared.facts))
-    return apply(symbol_op, shape=symbol.shape[::-1], value=replace(declared, facts=facts))
+    facts = tuple(sorted(TURNED.get(f, f) for f in symbol.value.facts))
+    return apply(symbol_op, shape=symbol.shape[::-1], value=replace(symbol.value, facts=facts))
 
 
 def size(name: Size) -> Node | int:
     """A size as a number in equations: the n of 1/n."""
-    return name if isinstance(name, int) else matrix(name, 1, 1, role="size")
+    number, names = factors(name)
+    counts = [(matrix(each, 1, 1, role="size"), 1) for each in names]
+    return number if not counts else counts[0][0] if names == (name,) else scale(full(1, (1, 1)), number, *counts)
 
 
 def define(name: str, expression: Node) -> Node:
@@ -306,7 +309,8 @@ def scale(expression: Node, number: Number | str = 1, *powers: tuple[Node, int])
     if not k or not constant:
         return full(0, expression.shape)
     if math.isfinite(constant) and not exponents:
-        return full(k * fraction(constant), expression.shape)
+        k, expression = k * fraction(constant), full(1, expression.shape)
+        return full(k, expression.shape) if fraction(float(k)) == k else apply(scale_op, expression, value=(k, ()))
     if k == 1 and not exponents:
         return expression
     bases = sorted(exponents, key=lambda base: base.name or repr(base))
@@ -340,9 +344,7 @@ def _like_shapes(a: Node, b: Node | Number) -> tuple[Node, Node]:
 
 
 def _filled(s: Node, shape: Shape) -> Node:
-    if is_coefficient(s):
-        return scale(full(1, shape), 1, (s, 1))
-    return ones(shape[0]) @ s @ ones(shape[1]).T
+    return scale(full(1, shape), 1, (s, 1)) if is_coefficient(s) else ones(shape[0]) @ s @ ones(shape[1]).T
 
 
 # ---- the closed core and its derivatives

@@ -12,8 +12,9 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import product
 from numbers import Real
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 
@@ -50,10 +51,16 @@ class Function:
     values: tuple[float, ...] = ()  # the parameters in force
     latex: str
     text: str
-    code: Mapping[str, str]  # target language -> template; without one the definition is written out
+    code: Mapping[str, str]  # language -> template; without a word the definition is written out
+    called: str = ""  # the name that C's library and most others call it by: a word in every language that has one
     operands: int = 1
+    symmetric: bool = False  # f(a, b) = f(b, a)
     axis: int | None = None  # of a rowwise function: 1 along each row; 0, its twin, down each column
-    boolean: str | None = None  # a NumPy template whose value is True and False, cheaper as a factor
+    whole: bool = False  # of the matrix as a whole, such as its inverse: neither by entries nor by rows
+    transpose: Callable[[Node], Node | None] | None = None  # f(A)' where it is another expression; else it stays
+    text_transposed: str = ""  # how f(A)' is written, where that has a way of its own: X^-T
+    latex_transposed: str = ""
+    boolean: str | None = None  # a template whose value is True and False, in Python cheaper as a factor
     kinks: Callable[..., tuple[float, ...]] = lambda *parameters: ()  # where the derivative jumps
     check: Callable[..., bool] = lambda *parameters: (
         True
@@ -73,6 +80,11 @@ class Function:
         return self.op.name
 
     @property
+    def elementwise(self) -> bool:
+        """Is it a function of every entry?"""
+        return self.axis is None and not self.whole
+
+    @property
     def twin(self) -> Function:
         """The same function along the other axis: f(A)' = f.twin(A'). An elementwise function is its own twin."""
         if self.axis is None:
@@ -80,7 +92,11 @@ class Function:
         other = self.name.removesuffix(".twin") if self.axis == 0 else f"{self.name}.twin"
         return replace(FUNCTIONS[other], values=self.values)
 
-    def __call__(self, *args: Node | Number, **named: Number) -> Any:
+    @overload
+    def __call__(self, first: Node, *args: Node | Number, **named: Number) -> Node: ...
+    @overload
+    def __call__(self, *args: Node | Number, **named: Number) -> Any: ...
+    def __call__(self, *args: Any, **named: Any) -> Any:
         """Apply to expressions, or, given numbers only, return the function with these parameters."""
         matrices = [a for a in args[: self.operands] if isinstance(a, Node)]
         if not matrices:
@@ -134,6 +150,14 @@ def function_of(node: Node) -> Function:
     return FUNCTIONS[node.op.name]
 
 
+def transposed(node: Node) -> Node | None:
+    """f(A)' with the transpose inside: f(A') entry by entry, the twin of a rowwise function; None where it stays."""
+    function = function_of(node)
+    if function.whole:
+        return function.transpose(node) if function.transpose else None
+    return apply(function.twin.op, *(a.T for a in node.args), value=node.value)
+
+
 def is_function(node: Node) -> bool:
     """True where a node applies a function of the rule book, not an operation of the core."""
     return node.op.name in FUNCTIONS
@@ -168,8 +192,8 @@ def elementwise(
     numpy : str, optional
         A template for NumPy source; `{0}` is the operand. Without one the definition is written out.
     **facts
-        Fields of `Function`: kernel (of a primitive, on arrays), latex, text, kinks, range, activation, initializer,
-        partner, summary, aliases, parameters (of a primitive).
+        Fields of `Function`: kernel (of a primitive, on arrays), called, code (templates for other languages), latex,
+        text, kinks, range, activation, initializer, partner, summary, aliases, parameters (of a primitive).
 
     Returns
     -------
@@ -181,7 +205,7 @@ def elementwise(
     >>> cubic = cr.elementwise("cubic", lambda x: x * x * x)
     >>> x = cr.matrix("x", 1, 1)
     >>> cr.text(*cr.gradient(cubic(x), x))
-    '3 x ∘ x'
+    '3 x^2'
     """
 
     def vjp(G: Node, Y: Node, operand: int) -> Node:
@@ -210,18 +234,25 @@ def rowwise(
 ) -> Function:
     """Record a function of every row, and its twin down every column.
 
-    `definition(x, axis)`, `vjp(G, Y, axis)`, `shape(shape, axis)`, `kernel(array, axis)` and the template, which may
-    say `{axis}`, are written once for both; axis is 1 along rows and 0 down columns.
+    `definition(x, axis)`, `vjp(G, Y, axis)`, `shape(shape, axis)`, `kernel(array, axis)` and the templates, which may
+    say `{axis}`, `{other}`, or `{dim}` where axes are counted from 1, are written once for both; axis is 1 along rows
+    and 0 down columns.
     """
     home = _caller()
+    templates = dict(facts.pop("code", {})) | ({"numpy": numpy} if numpy else {})
 
     def along(axis: int, name: str, **facts: Any) -> Function:
+        words = {"{axis}": axis, "{other}": 1 - axis, "{dim}": axis + 1}
+        turned = dict(templates)
+        for language, word in product(templates, words):
+            turned[language] = turned[language].replace(word, str(words[word]))
         return record(
             home,
             name,
             lambda a: shape(a, axis),
             lambda G, Y, operand: vjp(G, Y, axis),
-            numpy and numpy.replace("{axis}", str(axis)),
+            None,
+            code=turned,
             definition=partial(definition, axis=axis) if definition else None,
             kernel=partial(kernel, axis=axis) if kernel else None,
             axis=axis,
@@ -251,13 +282,16 @@ def record(
     plain = name.removesuffix(".twin")
     if not plain.isidentifier():
         raise ValueError(f"a function needs a name that is a Python identifier, got {name!r}")
-    facts = {"latex": rf"\operatorname{{{{{plain.replace('_', ' ')}}}}}({{0}})", "text": f"{plain}({{0}})"} | facts
+    words = plain.replace("_", r"\ ")  # math mode drops a bare space
+    facts = {"latex": rf"\operatorname{{{{{words}}}}}({{0}})", "text": f"{plain}({{0}})"} | facts
     parameters = facts.get("parameters", {})
-    if facts.get("definition") is None and (facts.get("kernel") is None or numpy is None):
+    facts["code"] = dict(facts.get("code", {})) | ({"numpy": numpy} if numpy else {})
+    written = "numpy" in facts["code"] or facts.get("called")
+    if facts.get("definition") is None and (facts.get("kernel") is None or not written):
         raise ValueError(f"{name} is a primitive: it needs a kernel and a NumPy template")
     facts["values"] = tuple(map(float, parameters.values()))
-    op = Op(name, shape, vjp, rule=plain, home=home)
-    function = Function(op=op, code={"numpy": numpy} if numpy else {}, **facts)
+    op = Op(name, shape, vjp, rule=facts.pop("rule", plain), home=home)
+    function = Function(op=op, **facts)
     taken = OPS | {alias: f.op for f in FUNCTIONS.values() for alias in f.aliases}
     for each in (name, *function.aliases):
         if each in taken:

@@ -12,11 +12,13 @@ from typing import Any
 
 from chainrule.activations import activations, identity
 from chainrule.calls import Call, bind, format_call, parse_call
-from chainrule.errors import ShapeError, UnknownNameError, nearest
+from chainrule.errors import ShapeError, SpecError, UnknownNameError, nearest
 from chainrule.expr import Node, define, matrix, ones
 from chainrule.functions import Function
 from chainrule.initializers import find_initializer
 from chainrule.shapes import Size
+from chainrule.spec import LayerSpec
+from chainrule.stack import block, hstack
 
 ROWS = "n"  # the name of the number of examples
 
@@ -103,22 +105,30 @@ class Built:
     definitions: tuple[Definition, ...]
     output: Node
     pre_activation: Node
-    weights: Node
-    bias: Node | None
+    weights: Node  # what a penalty measures
+    parameters: tuple[Node, ...]  # the weights and, where it is one of its own, the bias
     randoms: tuple[Node, ...]
 
-    @property
-    def parameters(self) -> tuple[Node, ...]:
-        """The weights and, where there is one, the bias."""
-        return (self.weights,) if self.bias is None else (self.weights, self.bias)
 
+def build(layer: Dense, number: int, A: Node, *, last: bool, training: bool, stacked: bool = False) -> Built:
+    """The expressions of layer `number` on the outputs A of the one before; dropout only while training.
 
-def build(layer: Dense, number: int, A: Node, *, last: bool, training: bool) -> Built:
-    """The expressions of layer `number` on the outputs A of the one before; dropout only while training."""
+    With `stacked` the bias is the last row of W, and A has a one at the end of every row.
+    """
     rows, fan_in = A.shape
-    W = matrix(f"W{number}", fan_in, layer.width, role="parameter")
-    b = matrix(f"b{number}", 1, layer.width, role="parameter") if layer.bias else None
-    Z = define(f"Z{number}", A @ W if b is None else A @ W + ones(rows) @ b)
+    assert isinstance(fan_in, int)
+    stacked = stacked and layer.bias
+    W = matrix(f"W{number}", fan_in + stacked, layer.width, role="parameter")
+    weights = block(W, rows=(0, fan_in))
+    parameters: tuple[Node, ...] = (W,)
+    if stacked:
+        Z = hstack(A, ones(rows)) @ W
+    elif layer.bias:
+        b = matrix(f"b{number}", 1, layer.width, role="parameter")
+        Z, parameters = A @ W + ones(rows) @ b, (W, b)
+    else:
+        Z = A @ W
+    Z = define(f"Z{number}", Z)
     definitions = [Definition(Z, "dense")]
     output, rule = layer.function(Z), str(layer.function)
     if layer.residual:
@@ -133,7 +143,7 @@ def build(layer: Dense, number: int, A: Node, *, last: bool, training: bool) -> 
         output = define(f"D{number}", output * M)
         definitions.append(Definition(output, "dropout"))
         randoms = (M,)
-    return Built(tuple(definitions), output, Z, W, b, randoms)
+    return Built(tuple(definitions), output, Z, weights, parameters, randoms)
 
 
 def whole(size: object) -> int:
@@ -184,3 +194,29 @@ def check_widths(inputs: int, layers: Sequence[Dense]) -> None:
         width = layer.width
     if layers[-1].dropout:
         raise ValueError(f"layer {len(layers)} is the output: dropout={layers[-1].dropout:g} would drop predictions")
+
+
+def declared(layer: LayerSpec, text: str) -> Dense:
+    """A layer as it is specified."""
+    if layer.batchnorm:
+        raise SpecError("batchnorm is not built yet: leave it out", text, layer.position)
+    return Dense(
+        layer.width,
+        activation_of(layer.activation, text),
+        bias=layer.bias,
+        dropout=layer.dropout,
+        residual=layer.residual,
+        initializer=None if layer.initializer is None else format_call(layer.initializer),
+    )
+
+
+def written(layer: Dense) -> LayerSpec:
+    """What specifies a layer."""
+    return LayerSpec(
+        layer.width,
+        call_of(layer.function),
+        dropout=layer.dropout,
+        bias=layer.bias,
+        residual=layer.residual,
+        initializer=None if layer.initializer is None else parse_call(layer.initializer),
+    )

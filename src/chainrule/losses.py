@@ -32,7 +32,9 @@ TARGETS: dict[Targets, str] = {
 }
 FACTS: dict[Targets, tuple[str, ...]] = {
     "distribution": ("rows_sum_to_one", "nonnegative"),
+    "unit": ("nonnegative", "unit"),
     "nonnegative": ("nonnegative",),
+    "signs": ("signs",),
 }
 ANYWHERE = Interval()
 PROBABILITIES = Interval(0, 1)
@@ -246,7 +248,7 @@ half_squared_error = loss("half_squared_error", lambda A, Y: 0.5 * _square(A - Y
 squared_error = loss("squared_error", lambda A, Y: _square(A - Y))
 mean_squared_error = loss("mean_squared_error", lambda A, Y: _square(A - Y), over="entries")
 mean_absolute_error = loss("mean_absolute_error", lambda A, Y: abs(A - Y), over="entries")
-huber = loss("huber", lambda A, Y, delta=1.0: huber_of(delta)(A - Y), check=_positive)
+huber = loss("huber", lambda A, Y, delta=1.0: huber_of(A - Y, delta), check=_positive)
 log_cosh = loss("log_cosh", lambda A, Y: log_cosh_of(A - Y))
 quantile = loss("quantile", lambda A, Y, q=0.5: q * (Y - A) + maximum(A - Y, 0), check=_fraction)
 poisson = loss("poisson", lambda A, Y: A - Y * log(A), outputs=Interval(0), targets="nonnegative", partner="softplus")

@@ -10,24 +10,22 @@ import numpy as np
 
 from chainrule.activations import activations
 from chainrule.arrays import Arrays, as_data, as_targets, as_weights, check_parameters, common_dtype, draw_masks, filled
-from chainrule.calls import format_call, parse_call
-from chainrule.conventions import columns, reissue
+from chainrule.conventions import Convention, check_convention, find_convention
 from chainrule.derivation import Derivation
-from chainrule.errors import DataError, SpecError, UnknownNameError, nearest
-from chainrule.expr import Node, symbol_op, toposort
+from chainrule.errors import DataError, UnknownNameError, nearest
 from chainrule.graph import Graph, build_graph
 from chainrule.initializers import INITIALIZERS
-from chainrule.layers import Dense, activation_of, call_of, check_widths, whole
+from chainrule.issue import issue
+from chainrule.layers import Dense, check_widths, declared, whole, written
 from chainrule.losses import Loss, check_pair, check_reduction, find_loss
 from chainrule.penalties import Penalty, find_penalty
-from chainrule.program.code import NUMPY
 from chainrule.program.execute import compile_function, needed
+from chainrule.program.languages import NUMPY
 from chainrule.program.lower import lower
-from chainrule.program.source import Listing
-from chainrule.spec import LayerSpec, NetworkSpec, format_spec, parse
-from chainrule.updates import UpdateRule, find_update
+from chainrule.spec import NetworkSpec, format_spec, parse
+from chainrule.updates import find_update
 
-LAYOUTS = ("rows", "columns")
+LEARNING_RATES = ("number", "matrix")
 
 
 class Network:
@@ -70,7 +68,7 @@ class Network:
         reduction: str = "mean",
     ) -> None:
         parsed = parse(spec, activations=activations(), initializers=INITIALIZERS)
-        self._declare(parsed.inputs, [_from_spec(layer, spec) for layer in parsed.layers], loss, penalty, reduction)
+        self._declare(parsed.inputs, [declared(layer, spec) for layer in parsed.layers], loss, penalty, reduction)
 
     @classmethod
     def of(
@@ -114,7 +112,8 @@ class Network:
         self.reduction = reduction
         note = check_pair(self.objective, last.ending, last.width, f"{last.function.name}{' residual' * last.residual}")
         self.notes = () if note is None else (note,)
-        self._graphs: dict[tuple[bool, bool, str | None], Graph] = {}
+        self._graphs: dict[tuple[bool, bool, bool], Graph] = {}
+        self._derivations: dict[tuple[bool, bool, Convention, str, bool], Derivation] = {}
         self._compiled: dict[tuple[str, bool, bool], Callable[..., tuple[Any, ...]]] = {}
 
     @property
@@ -125,7 +124,7 @@ class Network:
     @property
     def spec(self) -> str:
         """The specification, in its canonical form."""
-        return format_spec(NetworkSpec(self.inputs, tuple(map(_to_spec, self.layers))))
+        return format_spec(NetworkSpec(self.inputs, tuple(map(written, self.layers))))
 
     def __str__(self) -> str:
         penalty = f", {self.penalty}" if self.penalty.terms else ""
@@ -155,17 +154,45 @@ class Network:
     # ---- deriving
 
     def derive(
-        self, layout: str = "rows", *, solver: str = "sgd", sample_weight: bool = False, dropout: bool = True
+        self,
+        layout: str | None = None,
+        *,
+        convention: str | Convention | None = None,
+        weights: str | None = None,
+        reduction: str | None = None,
+        scale: str | None = None,
+        bias: str | None = None,
+        sign: str | None = None,
+        solver: str = "sgd",
+        learning_rate: str = "number",
+        sample_weight: bool = False,
+        dropout: bool = True,
     ) -> Derivation:
         """Derive forward pass, loss, backward pass and update in matrix form.
+
+        The convention concerns what is shown and written; `params` and `net.gradient` are always in rows. Where its
+        loss or its derivatives are multiples of those, the derivation says so.
 
         Parameters
         ----------
         layout : {"rows", "columns"}
-            One example in a row (X is n x d), or in a column (X is d x n). It concerns what is shown and written;
-            `params` and `net.gradient` are always in rows.
+            One example in a row (X is n x d), or in a column (X is d x n).
+        convention : {"nielsen", "ng", "raja", "cs231n", "hse", "pytorch"} or Convention
+            How a book writes; the other options change it.
+        weights : {"XW", "XWt", "WX", "WtX"}
+            The product of a layer.
+        reduction : {"mean", "sum"}
+            Of the loss over the examples.
+        scale : {"delta", "gradient", "step"}
+            Where the 1/n of a mean stands: in dZ, in dW and db, or in the step.
+        bias : {"row", "column", "ones", "none"}
+            "ones" is the last row of W, with a one beside every input.
+        sign : {"descent", "ascent"}
+            With "ascent", derivatives have the other sign and are added.
         solver : str
             The update rule, such as "sgd", "momentum" or "adam".
+        learning_rate : {"number", "matrix"}
+            One for all, or one for every weight.
         sample_weight : bool
             With a weight w for every example.
         dropout : bool
@@ -175,40 +202,38 @@ class Network:
         -------
         Derivation
 
+        Raises
+        ------
+        ConventionError
+            A convention that contradicts itself or the network.
+
         Examples
         --------
         >>> import chainrule as cr
-        >>> d = cr.Network("2 -> 3 tanh -> 1 logistic").derive(layout="columns")
-        >>> print(d["dZ1"])
-        dZ1 = (W2' dZ2) ∘ (1 - A1 ∘ A1)
+        >>> d = cr.Network("2 -> 3 tanh -> 1 logistic").derive(convention="ng")
+        >>> print(d["dW1"])
+        dW1 = (dZ1 X')/n
         """
-        if layout not in LAYOUTS:
-            raise UnknownNameError(f"unknown layout {layout!r}{nearest(layout, LAYOUTS)}")
-        graph = self.graph(sample_weight, dropout, find_update(solver))
-        derived, rows = graph.derived, ("X", 0)
-        if layout == "columns":
-            derived, rows = reissue(derived, columns), ("X", 1)
-        symbols = {n.name: n for n in toposort(*(e.expression for e in derived.equations)) if n.op is symbol_op}
-        turn: Callable[[Node], Node] = lambda node: symbols.get(node.name, node)
-        listing = Listing(
-            title=str(self),
-            equations=derived.equations,
-            data=tuple(map(turn, graph.data)),
-            randoms=tuple(map(turn, graph.randoms)),
-            parameters=tuple(map(turn, graph.parameters)),
-            states=tuple((turn(s), v) for s, v in graph.states),
-            hyper=graph.hyper,
-            rows=rows,
-        )
-        return Derivation(derived, listing, layout, self.notes)
+        options = {"weights": weights, "reduction": reduction, "scale": scale, "bias": bias, "sign": sign}
+        chosen = find_convention(convention, layout=layout, **options)
+        check_convention(chosen, self.inputs, self.layers, self.reduction)
+        if learning_rate not in LEARNING_RATES:
+            raise UnknownNameError(f"unknown learning_rate {learning_rate!r}{nearest(learning_rate, LEARNING_RATES)}")
+        rule, matrix = find_update(solver), learning_rate == "matrix"
+        key = (sample_weight, dropout and self.drops, chosen, rule.name, matrix)
+        if key not in self._derivations:
+            graph = self.graph(sample_weight, dropout, chosen.bias == "ones")
+            self._derivations[key] = issue(
+                graph, chosen, self.reduction, rule, matrix_rates=matrix, title=str(self), notes=self.notes
+            )
+        return self._derivations[key]
 
-    def graph(self, weighted: bool, training: bool, rule: UpdateRule | None = None) -> Graph:
+    def graph(self, weighted: bool, training: bool, stacked: bool = False) -> Graph:
         """The derived graph in rows layout, made once for each kind of use."""
-        training = training and self.drops
-        key = (weighted, training, None if rule is None else rule.name)
+        key = (weighted, training and self.drops, stacked)
         if key not in self._graphs:
             declared = (self.inputs, self.layers, self.objective, self.penalty, self.reduction)
-            self._graphs[key] = build_graph(*declared, weighted=weighted, training=training, rule=rule)
+            self._graphs[key] = build_graph(*declared, weighted=key[0], training=key[1], stacked=stacked)
         return self._graphs[key]
 
     # ---- numbers
@@ -370,27 +395,3 @@ class Network:
             run = compile_function(what, ["n", *inputs], statements, outputs)
             self._compiled[key] = lambda **values: run(len(values["X"]), **{k: values.get(k) for k in inputs})
         return self._compiled[key]
-
-
-def _from_spec(layer: LayerSpec, text: str) -> Dense:
-    if layer.batchnorm:
-        raise SpecError("batchnorm is not built yet: leave it out", text, layer.position)
-    return Dense(
-        layer.width,
-        activation_of(layer.activation, text),
-        bias=layer.bias,
-        dropout=layer.dropout,
-        residual=layer.residual,
-        initializer=None if layer.initializer is None else format_call(layer.initializer),
-    )
-
-
-def _to_spec(layer: Dense) -> LayerSpec:
-    return LayerSpec(
-        layer.width,
-        call_of(layer.function),
-        dropout=layer.dropout,
-        bias=layer.bias,
-        residual=layer.residual,
-        initializer=None if layer.initializer is None else parse_call(layer.initializer),
-    )

@@ -54,3 +54,9 @@ def operands_in_words(op: str, args: Iterable[Node]) -> str:
     names = [a.name or (a.op.name == "transpose" and a.args[0].name and f"{a.args[0].name}'") for a in args]
     between = {"matmul": " ", "add": " + ", "hadamard": " ∘ "}.get(op, ", ")
     return f", in {between.join(names)}" if all(names) else ""
+
+
+def called(node: Node) -> str:
+    """What an error calls an expression: its name, or the Python that makes it if that is short."""
+    written = node.name or repr(node)
+    return written if len(written) <= 60 else f"an expression of {node.shape[0]} x {node.shape[1]}"

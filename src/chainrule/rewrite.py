@@ -4,21 +4,39 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from importlib import import_module
 
 from chainrule.errors import DerivationError
 from chainrule.expr import Node, Op, is_atom, rebuild
+from chainrule.shapes import Shape
 
 Rule = Callable[[Node], Node | None]
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One rewriting: `rule` turned `before` into `after`, in the equation for `equation`."""
+    """One step: `rule` turned `before` into `after`, in the equation for `equation`.
+
+    A rewriting says that the two are equal. A step of the chain rule has `via`, an operation and the place of one of
+    its operands: `before` is the derivative by the result of the operation, `after` its share in that by the operand.
+    """
 
     rule: str
     before: Node
     after: Node
     equation: str = ""
+    via: tuple[Node, int] | None = None
+    identity: str = ""  # what the rule says, where it is a rewriting
+
+    @property
+    def shapes(self) -> tuple[Shape, Shape]:
+        """The shapes of `before` and `after`: a rewriting keeps it."""
+        return self.before.shape, self.after.shape
+
+    @property
+    def why(self) -> str:
+        """One sentence: the identity, or by which indices the derivative is passed on."""
+        return str(import_module("chainrule.render.reasons").why(self))  # upwards, and only to be read
 
 
 def on(*ops: Op) -> Callable[[Rule], Rule]:
@@ -85,6 +103,6 @@ class Rewriter:
                 continue
             if out is not None and out is not node:
                 assert out.shape == node.shape, f"{rule.__name__} changed {node.shape} to {out.shape}"
-                self.steps.append(Step(rule.__name__, node, out, self.equation))
+                self.steps.append(Step(rule.__name__, node, out, self.equation, identity=rule.__doc__ or ""))
                 return out
         return node

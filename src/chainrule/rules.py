@@ -9,16 +9,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from fractions import Fraction
 
-from chainrule.algebra import MOST_TERMS, collected, constant, from_terms, is_long, length, sum_terms
+from chainrule.algebra import MOST_TERMS, Term, collected, constant, from_terms, is_long, length, sum_terms
 from chainrule.expr import (
     Node,
     add_op,
-    apply,
     define_op,
     full,
     full_op,
     hadamard_op,
-    is_atom,
     matmul_op,
     ones,
     ones_op,
@@ -27,6 +25,7 @@ from chainrule.expr import (
     scale_op,
     size,
     symbol_op,
+    toposort_to_names,
     transpose_op,
 )
 from chainrule.functions import function_of, is_function
@@ -42,6 +41,15 @@ from chainrule.primitives import (
 )
 from chainrule.rewrite import Rule, on
 from chainrule.shapes import Size
+from chainrule.transposes import (
+    blocks_go_inward,
+    numbers_leave_stacks,
+    parts_of_a_stack,
+    totals_turn,
+    transposes_cancel,
+    transposes_go_inward,
+    transposes_leave_stacks,
+)
 
 # ---- what a node is, seen through names and coefficients
 
@@ -107,25 +115,6 @@ def numbers_leave_products(node: Node) -> Node | None:
             number, exponents = a.value
             return scale(rebuild(node, bare), number, *zip(a.args[1:], exponents, strict=True))
     return None
-
-
-@on(transpose_op)
-def transposes_go_inward(node: Node) -> Node | None:
-    """(AB)' = B'A', (A + B)' = A' + B', (A o B)' = A' o B', f(A)' = f(A'), A'' = A."""
-    a = node.args[0]
-    if a.shape == (1, 1):
-        return a
-    if is_atom(a) or a.op is ones_op:
-        return None
-    if a.op is full_op:
-        return full(a.value, node.shape)
-    if a.op is transpose_op:
-        return a.args[0]
-    if a.op is matmul_op:
-        return a.args[1].T @ a.args[0].T
-    if is_function(a):
-        return apply(function_of(a).twin.op, *(x.T for x in a.args), value=a.value)
-    return rebuild(a, (*(x.T for x in a.args[:2]),))
 
 
 @on(matmul_op, ones_op)
@@ -219,6 +208,21 @@ def zero_annihilates(node: Node) -> Node | None:
     return full(0, node.shape) if any(constant(a) == 0 for a in node.args) else None
 
 
+@on(scale_op)
+def coefficients_cancel(node: Node) -> Node | None:
+    """n(A/n + B) = A + nB, in its collected form."""
+    number, exponents = node.value
+    if node.args[0].op is not add_op or is_long(node.args[0]):
+        return None
+    powers = dict(zip(node.args[1:], exponents, strict=True))
+    terms = sum_terms(node.args[0])
+    if not any(t.scalars.get(base, 0) * e < 0 for t in terms for base, e in powers.items()):
+        return None
+    front = Term(number, powers, {})
+    spread = from_terms([t.times(front) for t in terms], node.shape)
+    return like_terms_are_collected(spread) or spread
+
+
 def _times_size(m: Size) -> tuple[Fraction, *tuple[tuple[Node, int], ...]]:
     n = size(m)
     return (Fraction(n),) if isinstance(n, int) else (Fraction(1), (n, 1))
@@ -231,12 +235,27 @@ ALGEBRA: tuple[Rule, ...] = (
     constant_matrix_is_an_outer_product,
     known_row_sums,
     factor_of_a_row_leaves_its_sum,
-    transposes_go_inward,
+    transposes_cancel,
+    transposes_leave_stacks,
+    numbers_leave_stacks,
+    blocks_go_inward,
+    parts_of_a_stack,
     bilinear_forms_read_from_the_left,
     hadamard_products_are_flat,
     like_terms_are_collected,
     sums_are_tidy,
 )
+INWARD: tuple[Rule, ...] = tuple(transposes_go_inward if rule is transposes_cancel else rule for rule in ALGEBRA)
+"""The same with every transpose at the names."""
+RENEWED: tuple[Rule, ...] = (
+    coefficients_cancel,
+    totals_turn,
+    *(rule for rule in INWARD if rule is not like_terms_are_collected),
+)
+"""For reading a derivation in other names: every transpose goes to the names, every multiple to its terms.
+
+What is collected stays so, unless multiples cancel.
+"""
 
 
 def minus_enters(node: Node) -> Node:
@@ -250,6 +269,23 @@ def minus_enters(node: Node) -> Node:
     for t in terms:
         t.number = -t.number
     return scale(from_terms(terms, node.shape), -number, *zip(node.args[1:], exponents, strict=True))
+
+
+def signals_come_first(node: Node) -> Node:
+    """B + A = A + B, in a whole derivative: what comes from the examples, by name, stands before a penalty's part."""
+    if node.op is not add_op or is_long(node):
+        return node
+    terms = sum_terms(node)
+    found = from_terms(sorted(terms, key=lambda t: not any(map(_says_a_name, t.factors))), node.shape)
+    return node if found.op is not add_op else found
+
+
+def _says_a_name(node: Node) -> bool:
+    return any(n.op is define_op for n in toposort_to_names(node))
+
+
+FINISHING = (minus_enters, signals_come_first)
+"""On a whole right-hand side, after every rule."""
 
 
 # ---- stable forms
@@ -291,10 +327,11 @@ def log_of_softplus(node: Node) -> Node | None:
 def log_of_one_plus_exp(node: Node) -> Node | None:
     """log(1 + exp(z)) = softplus(z)."""
     inner = meaning(node.args[0])
-    if node.op is log.op and inner.op is add_op and inner.args[0].op is full_op and inner.args[0].value == 1:
-        inner = meaning(inner.args[1])
-    elif node.op is log.op:
-        return None
+    if node.op is log.op:
+        rest = [b for a, b in (inner.args, inner.args[::-1]) if constant(a) == 1] if inner.op is add_op else []
+        if not rest:
+            return None
+        inner = meaning(rest[0])
     return softplus(inner.args[0]) if inner.op is exp.op else None
 
 

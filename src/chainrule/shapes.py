@@ -20,10 +20,44 @@ def show(shape: Shape) -> str:
     return f"({shape[0]} x {shape[1]})"
 
 
+def factors(size: Size) -> tuple[int, tuple[str, ...]]:
+    """The number and the names that a size is the product of: 2*m*n is (2, (m, n))."""
+    if isinstance(size, int):
+        return size, ()
+    words = size.split("*")
+    return math.prod(int(word) for word in words if word.isdecimal()), tuple(w for w in words if not w.isdecimal())
+
+
+def times(a: Size, b: Size) -> Size:
+    """The product of two sizes, as of the rows of a Kronecker product: a number, or a name such as m*n."""
+    (j, left), (k, right) = factors(a), factors(b)
+    return _product_of(j * k, [*left, *right])
+
+
+def over(a: Size, b: Size) -> Size:
+    """The size c of which a is c times b."""
+    (j, above), (k, below) = factors(a), factors(b)
+    rest = list(above)
+    for name in below:
+        if name not in rest:
+            raise ShapeError(f"{a} is not a multiple of {b}")
+        rest.remove(name)
+    if not k or j % k:
+        raise ShapeError(f"{a} is not a multiple of {b}")
+    return _product_of(j // k, rest)
+
+
+def _product_of(number: int, names: list[str]) -> Size:
+    if not names or not number:
+        return number
+    return "*".join([*([str(number)] if number != 1 else []), *sorted(names)])
+
+
 def check_size(size: object) -> Size:
-    """A size is a name or a whole number that is not negative."""
-    if isinstance(size, str) and size.isidentifier():
-        return size
+    """A size is a name, a whole number that is not negative, or a product of these."""
+    words = size.split("*") if isinstance(size, str) else []
+    if any(map(str.isidentifier, words)) and all(word.isidentifier() or word.isdecimal() for word in words):
+        return times(size, 1)  # type: ignore[arg-type]  # it is a str
     try:
         whole = operator.index(size)  # type: ignore[arg-type]  # this is the question
     except TypeError:
@@ -58,6 +92,8 @@ def real(number: Any) -> Number:
 
 def fraction(number: Number | str) -> Fraction:
     """The decimal number as it is written: 0.1 is 1/10, and becomes the float 0.1 again."""
+    if type(number) is Fraction:
+        return number  # as most coefficients are, of the many that rewriting makes
     value = number if isinstance(number, str) else real(number)
     if isinstance(value, float) and not math.isfinite(value):
         raise ValueError(f"a coefficient is a finite number, got {value}")

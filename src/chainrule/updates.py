@@ -7,12 +7,14 @@ is one record: its equations in text, LaTeX and source, and its running form, fo
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from chainrule.errors import UnknownNameError, nearest
 from chainrule.expr import Node, define, matrix, scalar
 from chainrule.primitives import abs, maximum, reciprocal, sqrt
+
+NO_RATES: Mapping[Node, Node] = {}
 
 
 @dataclass(frozen=True)
@@ -52,12 +54,16 @@ class UpdateRule:
     hyper: dict[str, float]
     source: str
 
-    def equations(self, pairs: Sequence[tuple[Node, Node]]) -> list[Next]:
-        """The next-value equations of all (parameter, gradient) pairs; powers of the decay rates are kept once."""
+    def equations(self, pairs: Sequence[tuple[Node, Node]], rates: Mapping[Node, Node] = NO_RATES) -> list[Next]:
+        """The next-value equations of all (parameter, gradient) pairs; powers of the decay rates are kept once.
+
+        A parameter may have its own learning rate, of its own shape: a number for every weight.
+        """
         symbols = {name: scalar(name) for name in self.hyper}
         nexts: list[Next] = []
         for parameter, gradient in pairs:
-            self.block(Block(parameter, gradient, nexts), **symbols)
+            rate = rates.get(parameter, symbols["lr"])
+            self.block(Block(parameter, gradient, nexts), **symbols | {"lr": rate})
         return list(dict.fromkeys(nexts))
 
 

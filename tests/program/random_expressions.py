@@ -29,11 +29,11 @@ def settings_of(f):
     return [f, f(*(v + 0.75 for v in f.values))] if f.parameters else [f]
 
 
-UNARY = [g for f in FUNCTIONS.values() if f.operands == 1 for g in settings_of(f)]
+UNARY = [g for f in FUNCTIONS.values() if f.operands == 1 and not f.whole for g in settings_of(f)]
 UNARY += [cr.power(-1), cr.power(3), cr.power(0.5), cr.power(-2)]
-BINARY = [f for f in FUNCTIONS.values() if f.operands == 2]
+BINARY = [f for f in FUNCTIONS.values() if f.operands == 2 and not f.whole]
 POSITIVE = {id(f) for f in UNARY if not all(is_finite_at(f, x) for x in (0.0, -1.0))}
-DROPS = {f.name for f in FUNCTIONS.values() if f.operands == 1 and f.op.shape((7, 8)) != (7, 8)}
+DROPS = {f.name for f in FUNCTIONS.values() if f.operands == 1 and not f.whole and f.op.shape((7, 8)) != (7, 8)}
 
 
 def applied(f, x):

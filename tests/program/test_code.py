@@ -13,7 +13,8 @@ from program.random_expressions import BINARY, UNARY, applied, expressions, rand
 import chainrule as cr
 from chainrule.expr import scale
 from chainrule.functions import FUNCTIONS
-from chainrule.program.code import ATOM, LOOSE, NUMPY, POWER, PRODUCT, _enclosed_operands, _tightness, number
+from chainrule.program.code import ATOM, LOOSE, POWER, PRODUCT, _enclosed_operands, _tightness, number
+from chainrule.program.languages import LANGUAGES, NUMPY
 
 A, B, C = (cr.matrix(name, "n", "k") for name in "ABC")
 X, W, V = cr.matrix("X", "n", "d"), cr.matrix("W", "d", "k"), cr.matrix("V", "k", "k")
@@ -163,7 +164,7 @@ def test_brackets_stand_where_they_must(expression, text):
 
 @given(st.floats())
 def test_a_number_is_the_shortest_source_that_gives_it_back(value):
-    text = number(value)
+    text = number(value, NUMPY)
     back = float(eval_number(text))
 
     assert struct.pack("d", back) == struct.pack("d", value) or math.isnan(value)
@@ -294,4 +295,9 @@ def test_a_record_keeps_its_meaning_among_others(f):
 
 
 def test_words_are_read_from_the_rule_book():
-    assert NUMPY.words == {name for name, f in FUNCTIONS.items() if "numpy" in f.code}
+    assert NUMPY.words == {name for name, f in FUNCTIONS.items() if "numpy" in f.code or f.called}
+
+
+@pytest.mark.parametrize("to", LANGUAGES.values(), ids=lambda to: to.name)
+def test_every_language_has_words_for_what_no_other_function_defines(to):
+    assert {name for name, f in FUNCTIONS.items() if f.definition is None and not f.whole} <= to.words

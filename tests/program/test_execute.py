@@ -5,8 +5,8 @@ import pytest
 
 import chainrule as cr
 from chainrule.derive import Equation
-from chainrule.program.code import NUMPY
 from chainrule.program.execute import compile_function, needed, run
+from chainrule.program.languages import NUMPY
 from chainrule.program.lower import lower
 
 X, W, Y = cr.matrix("X", "n", "d"), cr.matrix("W", "d", "k"), cr.matrix("Y", "n", "k")

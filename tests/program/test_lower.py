@@ -9,7 +9,8 @@ import chainrule as cr
 from chainrule.derive import Equation
 from chainrule.expr import ones_op, scale, toposort_to_names
 from chainrule.functions import FUNCTIONS
-from chainrule.program.code import NUMPY, code
+from chainrule.program.code import code
+from chainrule.program.languages import NUMPY
 from chainrule.program.lower import NUMBERS, RULES, lower
 from chainrule.rewrite import Rewriter
 
@@ -23,13 +24,13 @@ J = cr.full(2, ("m", "n"))
 
 def lowered(expression, *, phase="forward", words=NUMPY.words):
     (statement,) = lower([Equation("out", expression, expression.shape, "", phase)], words)
-    return code(statement.expression)
+    return code(statement.expression, NUMPY)
 
 
 def program(*equations, whole=True, words=NUMPY.words):
     """Lowered equations as lines; each is (name, expression) or (name, expression, phase)."""
     made = [Equation(name, e, e.shape, "", *(phase or ["forward"])) for name, e, *phase in equations]
-    return [f"{s.target} = {code(s.expression)}" for s in lower(made, words, whole=whole)]
+    return [f"{s.target} = {code(s.expression, NUMPY)}" for s in lower(made, words, whole=whole)]
 
 
 # ---- idioms
@@ -70,6 +71,9 @@ IDIOMS = [
     (A + scale(one_n @ one_k.T, 1, (lr, 1)), "A + lr"),
     (A * cr.exp(cr.full(0, A.shape)), "A * 1"),
     (cr.maximum(A, 0), "np.maximum(A, 0)"),
+    (cr.minimum(6, cr.maximum(0, A)), "np.minimum(np.maximum(A, 0), 6)"),
+    (A - float("inf"), "A - np.inf"),
+    (A + 2 * cr.full(float("inf"), A.shape), "A + np.inf"),
     (J @ A + cr.matrix("M", "m", "k"), "2 * A.sum(axis=0, keepdims=True) + M"),
     (A.T @ cr.full(-1, ("n", "m")) + cr.matrix("M", "k", "m"), "-A.T.sum(axis=1, keepdims=True) + M"),
     (A.T.T, "A"),
@@ -137,7 +141,10 @@ def test_a_function_without_a_word_is_written_out():
 
 
 def test_a_function_with_a_word_is_not():
-    assert lowered(cr.silu(A), words=NUMPY.words | {"logistic"}).startswith("A * (np.exp(np.minimum(")
+    assert lowered(cr.softplus(A)) == "np.logaddexp(0, A)"
+    assert (
+        lowered(cr.softplus(A), words=NUMPY.words - {"softplus"}) == "np.maximum(A, 0) + np.log1p(np.exp(-np.abs(A)))"
+    )
 
 
 def test_numpy_has_words_for_all_primitives():

@@ -82,11 +82,13 @@ class Reader:
 
     def factor(self):
         value = self.primary()
-        while self.next[1] in ("'", "^"):
+        while self.next[1] in ("'", "^", ".^"):
             _, sign = self.take()
             if sign == "'":
                 value = np.ones((1, SIZE)) if value is ONE else np.transpose(value)
             else:
+                by_entries = sign == ".^" or self.tokens[self.at + 1][1] == "∘"
+                assert by_entries or np.size(number(value)) == 1, "a matrix to a power, not its entries"
                 exponent = self.group() if self.next[1] == "{" else self.exponent()
                 value = number(value) ** exponent
         return value
@@ -117,6 +119,8 @@ class Reader:
 
     def group(self):
         self.take("{")
+        if self.next[1] == "∘":  # a power entry by entry
+            self.take()
         value = self.sum()
         self.take("}")
         return value
@@ -141,19 +145,19 @@ def times(a, b):
 
 
 TEXT_TOKEN = re.compile(
-    r"(?P<space>\s*)(?:(?P<number>\d+(?:\.\d+)?(?:e[+-]\d+)?)|(?P<name>[A-Za-z_]\w*)|(?P<punctuation>[-+∘/'()|^,]))"
+    r"(?P<space>\s*)(?:(?P<number>\d+(?:\.\d+)?(?:e[+-]\d+)?)|(?P<name>[A-Za-z_]\w*)|(?P<punctuation>\.\^|[-+∘/'()|^,]))"
 )
 LATEX_TOKEN = re.compile(
     r"(?P<space>(?:\s|\\,)*)(?:\\left|\\right|\\biggl|\\biggr)?(?:(?P<transposed>\^\{\\top\})|(?P<one>\\mathbf\{1\})|(?P<frac>\\frac)"
     r"|(?P<number>10\^\{-\d+\}|\d+(?:\.\d+)?(?: \\cdot 10\^\{-\d+\})?)"
-    r"|(?P<function>\\(?:exp|tanh|max|min|sigma)|\\operatorname\{[a-z ]+\})(?:_\{(?P<parameter>[\d.]+)\})?"
+    r"|(?P<function>\\(?:exp|tanh|max|min|sigma)|\\operatorname\{[a-z \\]+\})(?:_\{(?P<parameter>[\d.]+)\})?"
     r"|(?P<name>(?:[A-Za-z]|\\eta|\\beta)(?:_\{\d\})?)|(?P<punctuation>[-+()|^,{}]|\\odot|\\oslash))"
 )
 LATEX_NAMES = {
     r"\max": "maximum",
     r"\min": "minimum",
     r"\sigma": "logistic",
-    r"\operatorname{leaky relu}": "leaky_relu",
+    r"\operatorname{leaky\ relu}": "leaky_relu",
     r"\eta": "lr",
     r"\odot": "∘",
     r"\oslash": "/",

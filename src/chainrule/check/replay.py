@@ -1,94 +1,67 @@
-"""Replay of a derivation: every recorded step on random numbers, then its gradients against differences of its loss.
+"""Proof by replay: an independent checker of derivations, which shares no code with what rewrites or evaluates.
 
-A step claims that two expressions are equal; here both are computed, whatever the rule. Nothing is derived here.
+Sums, products, transposes and quotients are computed exactly, modulo a large prime, on random matrices. There a tanh
+is *any* function, a random one of each entry, or of each row: equal values prove two expressions equal, but for a
+chance of about degree/2^61 (Schwartz 1980, Zippel 1979). What needs the meaning of a function is compared in floating
+point: a rewriting directly, a derivative with differences of the function, the whole with differences of the loss.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from itertools import count
+import operator
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+from zlib import crc32
 
 import numpy as np
 
-from chainrule.check.difference import Array, Point, length, random_direction, slope
-from chainrule.derive import Derived, Equation
-from chainrule.evaluate import evaluate_all
+from chainrule.check.difference import Array, random_direction
+from chainrule.check.draws import PRIME, filled, random_matrix, random_residues, read_number, residue, small_sizes
+from chainrule.check.verification import Failure, Verification, relative_error
+from chainrule.check.whole import dangling_names, wrong_slopes
 from chainrule.expr import (
     Node,
     Symbol,
     add_op,
     apply,
     define_op,
+    full_op,
+    hadamard_op,
     matmul_op,
+    ones_op,
     rebuild,
+    scale_op,
     symbol_op,
     toposort,
     toposort_to_names,
+    transpose_op,
+    walk,
 )
+from chainrule.functions import expand, function_of, is_function
+from chainrule.primitives import power, reciprocal
 from chainrule.render.text import text
+from chainrule.shapes import Size
+from chainrule.stack import block_op, hstack_op, vstack_op
 
-__all__ = ["Failure", "Verification", "verify"]
+if TYPE_CHECKING:
+    from chainrule.derive import Derived
+    from chainrule.rewrite import Step
 
-LARGE = 16  # larger sizes are replaced by small ones: 784-1024-1024-10 replays as fast as 4-5-3
+__all__ = ["verify"]
+
+DIFFERENCE_TOLERANCE = 1e-8  # of a function's derivative: right ones are good to 1e-9
 DRAWS = 12  # of all numbers, until every step has had finite values and every difference was smooth
-GROUPS = 16  # parameters move in at most so many groups, so that differences cost time linear in depth
-DIRECTIONS = 2  # for each group
-SLOPE_TOLERANCE = 1e-6  # a central difference in float64 is good to 1e-8 or better; a missing eps of 1e-5 is not
-
-Values = dict[str, Array]  # of symbols by name, and of named sizes
-
-
-@dataclass(frozen=True)
-class Failure:
-    """A claim that is not true: both sides in words, and their relative distance, NaN if they were never finite."""
-
-    rule: str
-    equation: str
-    before: str
-    after: str
-    error: float
-
-    def __str__(self) -> str:
-        found = "never finite" if math.isnan(self.error) else f"relative error {self.error:.1e}"
-        return f"{self.rule}, in {self.equation}: {found}\n    before: {self.before}\n    after:  {self.after}"
-
-
-@dataclass(frozen=True)
-class Verification:
-    """What `verify` found; true when it is `ok`.
-
-    Attributes
-    ----------
-    ok : bool
-    steps : int
-        How many recorded steps were replayed.
-    worst : float
-        The largest relative error among them.
-    failures : tuple of Failure
-        Wrong steps, wrong names and wrong gradients.
-    """
-
-    ok: bool
-    steps: int
-    worst: float
-    failures: tuple[Failure, ...]
-
-    def __bool__(self) -> bool:
-        return self.ok
-
-    def __str__(self) -> str:
-        verdict = "ok" if self.ok else f"{len(self.failures)} failed"
-        head = f"{self.steps} steps replayed, worst relative error {self.worst:.1e}: {verdict}"
-        return "\n".join([head, *(f"  {failure}" for failure in self.failures)])
 
 
 def verify(derived: Derived, *, random_state: int | None = 0, tolerance: float = 1e-9) -> Verification:
     """Replay a derivation on random numbers.
 
-    Every step is computed before and after, all sizes and all scalars being different; names stand for their
-    equations. Then the derivatives of the parameters are compared with central differences of the loss.
+    A rewriting must keep the value of its expression; a step of the chain rule must give <G, dY> = <share, dX> for
+    every dX. All sizes and all scalars are different, and names stand for their equations. Then the derivatives by
+    the parameters, divided by what they are declared to be multiples by, are compared with differences of the loss.
 
     Parameters
     ----------
@@ -96,201 +69,232 @@ def verify(derived: Derived, *, random_state: int | None = 0, tolerance: float =
     random_state : int or None
         Seed of the random numbers; None takes a new one.
     tolerance : float
-        The largest relative error of a step. Right steps differ by rounding, about 1e-15.
+        The largest relative error of a rewriting in floating point. Right ones differ by rounding, about 1e-15.
 
     Returns
     -------
     Verification
     """
     equations, steps = derived.equations, derived.steps
-    # The equations first: theirs are the names when another layout has them too.
-    roots = [*(e.expression for e in equations), *(node for s in steps for node in (s.before, s.after))]
-    names, large = _sizes(list(toposort(*roots)))
-    for smaller in (large, {}):
-        streams = np.random.default_rng(random_state).spawn(2)
-        new = resized(roots, smaller)
-        errors = _step_errors([(new[s.before], new[s.after]) for s in steps], names, streams[0])
-        failures = [
-            Failure(s.rule, s.equation, text(s.before), text(s.after), error)
-            for s, error in zip(steps, errors, strict=True)
-            if not error <= tolerance
-        ]
-        failures += [*_dangling_names(equations), *_wrong_slopes(equations, new, names, streams[1])]
-        if not failures or not smaller:  # else a coefficient may know a size, as in 1' 1 = 784: judge at that size
+    parts = (node for s in steps for node in (s.before, s.after, *([s.via[0]] if s.via else [])))
+    everything = list(toposort(*(e.expression for e in equations), *parts))
+    names, large = small_sizes(everything)
+    for lengths in ({**names, **large}, names):
+        streams = np.random.default_rng(random_state).spawn(3)
+        exact = World(lengths, streams[0], exact=True)
+        proven = [_is_proven(s, exact) for s in steps]
+        draws, others = ([World(lengths, r, draw=i) for i, r in enumerate(each.spawn(DRAWS))] for each in streams[1:])
+        errors = [_error(s, p, draws) for s, p in zip(steps, proven, strict=True)]
+        limits = [DIFFERENCE_TOLERANCE if s.via else tolerance for s in steps]
+        found = zip(steps, errors, limits, strict=True)
+        failures = [Failure(s.rule, s.equation, text(s.before), text(s.after), e) for s, e, at in found if not e <= at]
+        failures += [*dangling_names(equations), *wrong_slopes(derived, others)]
+        if not failures or not large:  # else a coefficient may know a size, as in 1' 1 = 784: judge at that size
             break
-    worst = max((math.inf if math.isnan(e) else e for e in errors), default=0.0)
-    return Verification(not failures, len(steps), worst, tuple(failures))
+    worst = max((math.inf if math.isnan(e) else e for s, e in zip(steps, errors, strict=True) if not s.via), default=0)
+    return Verification(not failures, len(steps), float(worst), tuple(failures), sum(proven))
 
 
-# ---- sizes and numbers
+# ---- values
 
 
-def _sizes(nodes: Sequence[Node]) -> tuple[dict[str, int], dict[int, int]]:
-    """A prime of its own for each named size and for each large one; what targets show, coefficients may know."""
-    counts = (node.value.name for node in nodes if node.op is symbol_op and node.value.role == "size")
-    found = dict.fromkeys([*(s for node in nodes for s in node.shape), *counts])
-    known = {s for node in nodes if node.op is symbol_op and node.value.role == "target" for s in node.shape}
-    kept = {s for s in found if isinstance(s, int) and (s <= LARGE or s in known)}
-    primes = (p for p in count(7) if p not in kept and all(p % q for q in range(2, math.isqrt(p) + 1)))
-    names = {s: next(primes) for s in found if isinstance(s, str)}
-    return names, {s: next(primes) for s in found if isinstance(s, int) and s not in kept}
+CORE: dict[Any, Callable[..., Any]] = {
+    add_op: operator.add,
+    hadamard_op: operator.mul,
+    matmul_op: operator.matmul,
+    transpose_op: np.transpose,
+    define_op: lambda a: a,
+    hstack_op: lambda *parts: np.hstack(parts),
+    vstack_op: lambda *parts: np.vstack(parts),
+}
+_expanded = lru_cache(64)(expand)  # a definition is evaluated at many points
 
 
-def resized(roots: Iterable[Node], sizes: Mapping[int, int]) -> dict[Node, Node]:
-    """Every node with other numbers for sizes; where two symbols share a name, the later ones get a new name."""
-    new: dict[Node, Node] = {}
-    taken: set[str] = set()
-    for node in toposort(*roots):
-        rows, columns = (s if isinstance(s, str) else sizes.get(s, s) for s in node.shape)
+@dataclass(frozen=True)
+class World:
+    """Numbers for all symbols, either exact, modulo the prime, or in floating point, and what follows from them."""
+
+    lengths: Mapping[Size, int]
+    rng: np.random.Generator
+    exact: bool = False
+    draw: int = 0
+    values: dict[Node, Any] = field(default_factory=dict)
+
+    def __call__(self, root: Node) -> Any:
+        values = self.values
+        for node in walk([root], lambda n: () if n in values else n.args):
+            if node not in values:
+                values[node] = self.of(node, [values[a] for a in node.args])
+        return values[root]
+
+    def shape(self, node: Node) -> tuple[int, int]:
+        rows, columns = (self.lengths.get(s, s) for s in node.shape)
+        return int(rows), int(columns)
+
+    def of(self, node: Node, args: list[Any]) -> Any:
+        """The value of one operation on the values of its operands."""
         if node.op is symbol_op:
-            name = node.value.name
-            while name in taken:
-                name += "_"
-            taken.add(name)
-            new[node] = apply(symbol_op, shape=(rows, columns), value=replace(node.value, name=name))
-        elif node.args:
-            new[node] = rebuild(node, tuple(new[a] for a in node.args))
+            if node.value.role == "size":
+                return filled(self.lengths[node.value.name], (1, 1), self.exact)
+            return (random_residues if self.exact else random_matrix)(node.value, self.shape(node), self.draw, self.rng)
+        if node.op is full_op or node.op is ones_op:
+            return filled(1.0 if node.op is ones_op else node.value, self.shape(node), self.exact)
+        if node.op in CORE:
+            out = CORE[node.op](*args)
+        elif node.op is scale_op:
+            out = args[0] * self.coefficient(node, args)
+        elif node.op is block_op:
+            out = args[0][tuple(slice(*(kept or (None,))) for kept in node.value)]
+        elif self.exact:
+            return _any_function(node, args, self.shape(node))
         else:
-            new[node] = apply(node.op, shape=(rows, columns), value=node.value)
-    return new
+            kernel = function_of(node).kernel
+            return self(_expanded(node)) if kernel is None else kernel(*args, *node.value)
+        return out % PRIME if self.exact else out
+
+    def coefficient(self, node: Node, args: list[Any]) -> Any:
+        number, exponents = node.value
+        k: Any = residue(number) if self.exact else float(number)
+        for s, e in zip(args[1:], exponents, strict=True):
+            k = k * pow(s.item(), e, PRIME) % PRIME if self.exact else k * s.item() ** float(e)
+        return k
 
 
-def _draws(nodes: Iterable[Node], names: Mapping[str, int], rng: np.random.Generator) -> Iterator[Values]:
-    """Numbers for all symbols: first of both signs, then positive, then each of any sign and scale."""
-    symbols = [node for node in nodes if node.op is symbol_op and node.value.role != "size"]
-    for draw in range(DRAWS):
-        values = {name: np.asarray(size) for name, size in names.items()}
-        for symbol in symbols:
-            sign, size = (draw, 1.0) if draw < 2 else (int(rng.choice([0, 1, -1])), 10 ** rng.uniform(-1.5, 1))
-            shape = tuple(names[s] if isinstance(s, str) else s for s in symbol.shape)
-            values[symbol.value.name] = _random(symbol.value, shape, sign, size, rng)
-        yield values
-
-
-def _random(declared: Symbol, shape: tuple[int, ...], sign: int, size: float, rng: np.random.Generator) -> Array:
-    """A random matrix of which the declared facts hold; a dropout mask is any matrix, as no rule may know more."""
-    facts = set(declared.facts)
-    if "one_hot" in facts:
-        by_columns = "columns_sum_to_one" in facts
-        classes, examples = shape if by_columns else shape[::-1]
-        chosen = np.eye(classes)[rng.integers(classes, size=examples)]
-        return chosen.T if by_columns else chosen
-    if declared.role == "hyper":
-        return rng.uniform(0.1, 0.9, shape)  # rates of decay are below one
-    A = rng.standard_normal(shape)
-    if facts - {"symmetric"}:
-        A = np.exp(A / 2)
-    else:
-        A = size * (sign * np.exp(rng.uniform(0.1, 0.5) * A) if sign else A)
-    if declared.role == "parameter":
-        A /= math.sqrt(max(shape))  # products of many stay of order one
-    for _ in range(200 if len(facts - {"nonnegative"}) > 1 else 1):  # several facts: one after another converges
-        A = (A + A.T) / 2 if "symmetric" in facts else A
-        A = A / A.sum(axis=1, keepdims=True) if "rows_sum_to_one" in facts else A
-        A = A / A.sum(axis=0, keepdims=True) if "columns_sum_to_one" in facts else A
-    return A
+def _any_function(node: Node, args: list[Any], shape: tuple[int, int]) -> Any:
+    """Quotients and powers as they are; any other function as a random one, of which the declared sums hold."""
+    if _is_quotient(node):
+        k = int(node.value[0]) if node.value else -1
+        return np.frompyfunc(lambda x: pow(x, k % (PRIME - 1), PRIME), 1, 1)(args[0])
+    f, salt = function_of(node), (crc32(node.op.name.removesuffix(".twin").encode()), *node.value)
+    if _is_whole(node):
+        salt, args = (salt, *(x for a in args for x in a.ravel())), [np.arange(math.prod(shape)).reshape(shape)]
+    if f.axis is None:
+        return np.frompyfunc(lambda *xs: hash((salt, *map(int, xs))) % PRIME, len(args), 1)(*args)
+    rows, width = (args[0], shape[1]) if f.axis else (args[0].T, shape[0])
+    out = np.array([[hash((salt, j, *row)) % PRIME for j in range(width)] for row in rows], object)
+    out = out.reshape(len(rows), width)
+    if "rows_sum_to_one" in f.facts:
+        out[:, -1] = (1 - out[:, :-1].sum(axis=1)) % PRIME
+    return out if f.axis else out.T
 
 
 # ---- steps
 
 
-def _step_errors(pairs: Sequence[tuple[Node, Node]], names: Mapping[str, int], rng: np.random.Generator) -> list[float]:
-    """The relative error of every step at the first draw where what it starts from is finite; NaN if there is none."""
-    errors = [math.nan] * len(pairs)
-    for values in _draws(toposort(*(node for pair in pairs for node in pair)), names, rng):
-        pending = [i for i, error in enumerate(errors) if math.isnan(error)]
-        nodes = [node for i in pending for node in (*pairs[i], *pairs[i][0].args)]
-        with np.errstate(all="ignore"):
-            arrays = dict(zip(nodes, evaluate_all(nodes, values), strict=True))
-            for i in pending:
-                errors[i] = _error(*pairs[i], arrays)
-        if not any(map(math.isnan, errors)):
-            break
-    return errors
+def _is_proven(s: Step, world: World) -> bool:
+    """Is a step right whatever its functions are?"""
+    if not _fits(s):
+        return False
+    if s.via is None:
+        return bool(np.array_equal(world(s.before), world(s.after)))
+    if is_function(s.via[0]):
+        return False
+    dX, dY = _moved(s, world)
+    return bool(((world(s.before) * dY).sum() - (world(s.after) * dX).sum()) % PRIME == 0)
 
 
-def _error(before: Node, after: Node, arrays: Mapping[Node, Array]) -> float:
-    """The largest difference, relative to what `before` adds up: its terms may cancel."""
-    was, now = arrays[before], arrays[after]
-    args = [abs(arrays[a]) for a in before.args]
-    sums = args[0] @ args[1] if before.op is matmul_op else args[0] + args[1] if before.op is add_op else abs(was)
-    scale = float(np.max(sums, initial=0))
-    if not math.isfinite(scale):
-        return math.nan
-    if was.shape != now.shape or not np.isfinite(now).all():
+def _fits(s: Step) -> bool:
+    Y, part = (s.before, s.before) if s.via is None else (s.via[0], s.via[0].args[s.via[1]])
+    return s.before.shape == Y.shape and s.after.shape == part.shape
+
+
+def _moved(s: Step, world: World) -> tuple[Any, Any]:
+    """A random change of an operand, and how an operation of the core changes with it."""
+    assert s.via is not None
+    Y, i = s.via
+    args = [world(a) for a in Y.args]
+    shape = args[i].shape
+    dX = world.rng.integers(1, PRIME, shape).astype(object) if world.exact else random_direction(shape, world.rng)
+    if Y.op is scale_op and i:
+        k, e, at = world.coefficient(Y, args), Y.value[1][i - 1], args[i].item()
+        return dX, args[0] * (k * e * (pow(at, -1, PRIME) if world.exact else 1 / at) * dX.item())
+    with_dX, with_0 = ([part if j == i else a for j, a in enumerate(args)] for part in (dX, dX * 0))
+    return dX, world.of(Y, with_dX) - world.of(Y, with_0)  # an operation of the core is linear in its operand, and 1
+
+
+def _error(s: Step, proven: bool, draws: Sequence[World]) -> float:
+    """The relative error of a step at the first draw where what it starts from is finite; NaN if there is none."""
+    if proven:
+        return 0.0
+    visible = list(toposort_to_names(s.before, s.after, *([s.via[0]] if s.via else [])))
+    judge, excused = (_apart, _is_inexact) if s.via is None else (_off_adjoint, _is_rounded)
+    if s.via is not None and is_function(s.via[0]):
+        judge, excused = _off_slope, lambda node: True
+    if not _fits(s) or not any(map(excused, visible)):
         return math.inf
-    gap = float(np.max(abs(was - now), initial=0))
-    return gap / scale if scale else math.inf if gap else 0.0
+    with np.errstate(all="ignore"):
+        return next((e for e in (judge(s, world) for world in draws) if not math.isnan(e)), math.nan)
 
 
-# ---- the whole
+def _is_inexact(node: Node) -> bool:
+    """May two sides be equal that exact arithmetic tells apart? By what a function means, or by rounding."""
+    return (is_function(node) and not _is_quotient(node)) or _is_rounded(node)
 
 
-def _dangling_names(equations: Sequence[Equation]) -> Iterator[Failure]:
-    """Names in an equation that stand for something else than the equation of that name says."""
-    said: dict[str, Node] = {}
-    for e in equations:
-        for node in toposort_to_names(e.expression):
-            if node.op is define_op and said.get(node.value) is not node:
-                meant = text(said[node.value]) if node.value in said else f"no equation for {node.value}"
-                yield Failure("names", e.name, meant, text(node), math.inf)
-        said[e.name] = e.node
+def _is_rounded(node: Node) -> bool:
+    numbers = [node.value] if node.op is full_op else [node.value[0]] if node.op is scale_op else []
+    return not all(read_number(number)[1] for number in numbers)
 
 
-@dataclass(frozen=True)
-class _Slope:
-    """How the loss changes along a direction, what its equations say, and their relative distance."""
-
-    measured: float = math.nan
-    claimed: float = math.nan
-    error: float = math.nan  # NaN where the loss is not smooth
+def _is_quotient(node: Node) -> bool:
+    return node.op is reciprocal.op or (node.op is power.op and node.value[0].is_integer())
 
 
-def _wrong_slopes(
-    equations: Sequence[Equation], new: Mapping[Node, Node], names: Mapping[str, int], rng: np.random.Generator
-) -> Iterator[Failure]:
-    """The derivatives of the last loss by its symbols, where they are not its slopes."""
-    loss = next((e for e in reversed(equations) if e.phase == "loss"), None)
-    defined = {f"d{e.name}" for e in equations}  # these are judged by the derivatives they are used in
-    claims = [e for e in equations if e.phase == "backward" and e.name not in defined]
-    if loss is None or not claims:
-        return
-    groups = [claims[i::GROUPS] for i in range(min(GROUPS, len(claims)))]
-    found = [_Slope()] * len(groups)
-    nodes = [new[e.expression] for e in (loss, *claims)]
-    for values in _draws(toposort(*nodes), names, rng):
-        with np.errstate(all="ignore"):
-            arrays = dict(zip((loss, *claims), evaluate_all(nodes, values), strict=True))
-        for i, group in enumerate(groups):
-            if math.isnan(found[i].error):
-                derivatives = {e.name.removeprefix("d"): arrays[e] for e in group}
-                tries = [_slope(nodes[0], arrays[loss], derivatives, values, rng) for _ in range(DIRECTIONS)]
-                found[i] = min(tries, key=lambda s: s.error <= SLOPE_TOLERANCE)  # one that is not, if any
-        if not any(math.isnan(s.error) for s in found):
-            break
-    for group, s in zip(groups, found, strict=True):
-        if not s.error <= SLOPE_TOLERANCE:
-            name = ", ".join(e.name for e in group)
-            measured = f"the slope of {loss.name} in a random direction is {s.measured:.9g}"
-            yield Failure("differences", name, measured, f"the equation says {s.claimed:.9g}", s.error)
+def _is_whole(node: Node) -> bool:
+    """Is it a function of the matrix as a whole, neither of its entries nor of its rows?"""
+    return function_of(node).whole or (function_of(node).axis is None and any(a.shape != node.shape for a in node.args))
 
 
-def _slope(
-    loss: Node, level: Array, derivatives: Mapping[str, Array], values: Values, rng: np.random.Generator
-) -> _Slope:
-    """Move some symbols together, each by a random direction as long as itself."""
-    moves = {k: length(values.get(k, d)) * random_direction(d.shape, rng) for k, d in derivatives.items()}
+def _apart(s: Step, world: World) -> float:
+    """The largest difference, relative to what `before` adds up: its terms may cancel."""
+    was, now = world(s.before), world(s.after)
+    args = [abs(world(a)) for a in s.before.args]
+    op = s.before.op
+    sums = args[0] @ args[1] if op is matmul_op else args[0] + args[1] if op is add_op else abs(was)
+    return relative_error(abs(was - now), float(np.max(sums, initial=0)))
 
-    def moved(t: float) -> Array:
-        return evaluate_all([loss], {**values, **{k: values.get(k, 0.0) + t * move for k, move in moves.items()}})[0]
 
-    point = Point(moved, lambda at: float(at[0][0]), [np.zeros(1)], level.item())
-    parts = [derivatives[k] * move for k, move in moves.items()]
-    claimed = float(sum(part.sum() for part in parts))
-    size = math.sqrt(sum(float((part**2).sum()) for part in parts))  # not |claimed|, whose parts may cancel
-    s = slope(point, 0, np.ones(1), 1.0, size, SLOPE_TOLERANCE / 10)
-    scale = max(size, abs(s.value))
-    if not s.error <= SLOPE_TOLERANCE * max(scale, s.level):
-        return _Slope(s.value, claimed)
-    gap = max(abs(claimed - s.value) - s.error, 0.0)
-    return _Slope(s.value, claimed, gap / scale if gap else 0.0)
+def _off_adjoint(s: Step, world: World) -> float:
+    dX, dY = _moved(s, world)
+    above, below = world(s.before) * dY, world(s.after) * dX
+    return relative_error(abs(above.sum() - below.sum()), float(abs(above).sum()))
+
+
+def _off_slope(s: Step, world: World) -> float:
+    """The derivative of a function against differences, entry by entry; NaN near a kink."""
+    assert s.via is not None
+    Y, i = s.via
+    inputs = [apply(symbol_op, shape=a.shape, value=Symbol(f"_{j}")) for j, a in enumerate(Y.args)]
+    at, G, axis = [world(a) for a in Y.args], world(s.before), function_of(Y).axis
+    size = 10.0 ** -(3 + world.draw % 3 if _is_whole(Y) else 3)  # an inverse may bend soon
+    step, function = size * abs(at[i]) + 1e-6, rebuild(Y, tuple(inputs))
+
+    def moved(t: float, where: Array) -> Array:
+        values = {x: a + t * step * where if j == i else a for j, (x, a) in enumerate(zip(inputs, at, strict=True))}
+        return np.asarray(World(world.lengths, world.rng, values=dict(values))(function))
+
+    def slope(where: Array) -> Array:
+        """By differences, to 1e-9; NaN where there is a kink in the way, or at the point itself."""
+        here, ahead, behind = moved(0, where), *([moved(k * t, where) for t in (1, 2, 4)] for k in (1, -1))
+        near, wide, far = ((a - b) / (2 * t) for t, a, b in zip((1, 2, 4), ahead, behind, strict=True))
+        once, twice = (ahead[0] + behind[0] - 2 * here), (ahead[1] + behind[1] - 2 * here) / 4
+        top = np.max(abs(near), initial=0)
+        smooth = (abs(far - wide - 4 * (wide - near)) <= 2e-9 * top) & (abs(once - twice) <= 1e-5 * top)
+        return np.where(smooth, (4 * near - wide) / 3, math.nan)
+
+    after = world(s.after) * step
+    if _is_whole(Y):
+        where = world.rng.uniform(0.5, 1, step.shape)
+        pull = G * slope(where)
+        return relative_error(abs(pull.sum() - (after * where).sum()), float(abs(pull).sum()))
+    if axis is None:
+        pull = G * slope(np.ones_like(step))
+        known = np.isfinite(pull)  # at a kink any subgradient will do
+        gaps, sizes = (np.where(known, abs(x), 0) for x in (pull - after, pull))
+        enough = 2 * known.sum() >= known.size or not at[i].any()  # sums that are always 0 may be at a kink always
+        return relative_error(gaps, float(np.max(sizes, initial=0))) if enough else math.nan
+    lines = np.eye(step.shape[axis])[:, None, :]  # move one entry of every row, or of every column
+    shares = [G * slope(line if axis else line.T) for line in lines]
+    pull = np.concatenate([share.sum(axis, keepdims=True) for share in shares], axis)
+    scale = max((float(abs(share).sum(axis).max(initial=0)) for share in shares), default=0.0)  # before they cancel
+    return relative_error(abs(pull - after), scale)

@@ -11,6 +11,7 @@ from chainrule.cli.output import PROGRAM, say
 SUMMARY = "Dense networks as matrix equations: derive them, check them, train with them."
 EXAMPLES = """Examples:
   chainrule derive "784 -> 128 relu -> 10 softmax"
+  chainrule gradient "sum((X w - y)^2)" --wrt w
   chainrule train digits --save m.safetensors
   chainrule predict m.safetensors new.csv
   chainrule COMMAND --help"""
@@ -21,6 +22,11 @@ COMMANDS = {
 SPEC is "inputs -> width words -> width words ...". The words of a layer stand
 in any order: an activation (identity where there is none), dropout=p, nobias,
 residual, init=name. What takes a parameter takes it in brackets: elu(0.5).""",
+    "gradient": """Derive the gradient of a typed formula, with shapes, and check it.
+
+Side by side or @ is the matrix product, .* goes entry by entry, ' transposes,
+^ is a power (of a square matrix the matrix power, .^ entry by entry), ^-1 the
+inverse, ||x|| the norm. Names in lower case are columns unless declared.""",
     "train": """Train a network on a table with the equations that are shown.
 
 DATA is a CSV, Parquet or .npz file, or a built-in set: digits, iris, wine,

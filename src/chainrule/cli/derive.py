@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cyclopts import App
@@ -10,11 +12,14 @@ from cyclopts import App
 from chainrule.activations import activations
 from chainrule.cli.options import Flag, Output, listed
 from chainrule.cli.output import complain, deliver, remark, say
+from chainrule.cli.sample import numbers_for
 from chainrule.cli.status import NO, OK
+from chainrule.conventions import CONVENTIONS, find_convention
 from chainrule.losses import LOSSES
-from chainrule.network import LAYOUTS, Network
-from chainrule.program.code import LANGUAGES
+from chainrule.network import LEARNING_RATES, Network
+from chainrule.program.languages import LANGUAGES
 from chainrule.program.source import PARTS
+from chainrule.render.views import DEPTHS
 from chainrule.updates import UPDATES
 
 if TYPE_CHECKING:
@@ -26,14 +31,20 @@ NAMES: dict[str, Iterable[str]] = {
     "Solvers": UPDATES,
     "Languages": LANGUAGES,
     "Parts": PARTS,
-    "Layouts": LAYOUTS,
+    "Conventions": CONVENTIONS,
+    "Views": DEPTHS,
 }
 EXAMPLES = """Examples:
   chainrule derive "784 -> 128 relu -> 10 softmax"
-  chainrule derive "2 -> 3 tanh -> 1 logistic" --layout columns --verify
+  chainrule derive "2 -> 3 tanh -> 1 logistic" --convention ng --verify
+  chainrule derive "2 -> 3 tanh -> 1" --layout columns --bias ones --scale step
   chainrule derive "4 -> 8 elu(0.5) -> 1" --loss "huber(2)" --penalty "l2(0.1)"
   chainrule derive "4 -> 8 tanh dropout=0.2 -> 3 softmax" --latex -o net.tex
-  chainrule derive "4 -> 8 tanh -> 3 softmax" --source numpy -o net.py"""
+  chainrule derive "4 -> 8 tanh -> 3 softmax" --source numpy -o net.py
+  chainrule derive "4 -> 8 tanh -> 3 softmax" --source c -o net.c
+  chainrule derive "2 -> 2 tanh -> 1" --view steps
+  chainrule derive "2 -> 2 tanh -> 1" --numbers
+  chainrule derive "2 -> 2 tanh -> 1" --entry "dW2[1,0]" --values mine.json"""
 
 app = App(name="derive", version_flags=(), help_epilogue=f"{listed(NAMES)}\n\n{EXAMPLES}")
 
@@ -45,10 +56,22 @@ def derive(
     *,
     loss: str | None = None,
     penalty: str | None = None,
-    reduction: str = "mean",
-    layout: str = "rows",
+    convention: str | None = None,
+    layout: str | None = None,
+    weights: str | None = None,
+    reduction: str | None = None,
+    scale: str | None = None,
+    bias: str | None = None,
+    sign: str | None = None,
     solver: str = "sgd",
+    learning_rate: str = LEARNING_RATES[0],
     sample_weight: Flag = False,
+    view: str = "rules",
+    entry: str | None = None,
+    numbers: Flag = False,
+    six_steps: Flag = False,
+    values: Path | None = None,
+    digits: int = 4,
     latex: Flag = False,
     source: str | None = None,
     part: str | None = None,
@@ -65,18 +88,43 @@ def derive(
         A loss by name, with parameters in brackets; by default the usual partner of the last activation.
     penalty
         A sum of l1(strength), l2(strength), elastic_net(strength, ratio), on all weights.
-    reduction
-        mean or sum over the rows.
+    convention
+        As a book writes; the six options below change it.
     layout
         rows: one example is one row of X; columns: one column.
+    weights
+        The product of a layer: XW, XWt, WX, WtX, where t is the transpose.
+    reduction
+        mean or sum over the examples.
+    scale
+        Where the 1/n of a mean stands: delta (in dZ), gradient (in dW and db) or step.
+    bias
+        row, column, none, or ones: the last row of W, with a one beside every input.
+    sign
+        descent, or ascent: derivatives have the other sign and are added.
     solver
         The update rule.
+    learning_rate
+        number: one for all; matrix: one for every weight.
     sample_weight
         Weigh every example.
+    view
+        equations alone; rules: with shapes and the rules that made them; steps: every step with its reason.
+    entry
+        Explain one entry by its indices, which count from 0: "dW2[1,0]".
+    numbers
+        Work out every equation: symbols, numbers, result.
+    six_steps
+        The same, in the six steps in which back-propagation is taught.
+    values
+        Numbers for --entry, --numbers and --six-steps: a JSON or .npz file with X, Y, W1, b1, ..., in rows. What is
+        not given is drawn.
+    digits
+        Significant digits of the numbers.
     latex
         Write LaTeX, which needs amsmath.
     source
-        Write a program in this language.
+        Write a program in this language, complete and trained on made-up data.
     part
         Of the program: the whole, one step, or its assignments of one phase.
     verify
@@ -88,15 +136,26 @@ def derive(
         raise ValueError("--latex and --source exclude each other: choose one")
     if part and not source:
         raise ValueError("--part chooses a part of a program: add --source numpy")
-    network = Network(spec, loss, penalty=penalty, reduction=reduction)
-    derivation = network.derive(layout, solver=solver, sample_weight=sample_weight)
+    chosen = [name for name, on in (("--entry", entry), ("--numbers", numbers), ("--six-steps", six_steps)) if on]
+    if len(chosen) > 1 or (chosen and source):
+        raise ValueError(f"{chosen[0]} and {chosen[1] if len(chosen) > 1 else '--source'} exclude each other")
+    options = {"weights": weights, "reduction": reduction, "scale": scale, "bias": bias, "sign": sign}
+    wanted = find_convention(convention, layout=layout, **options)
+    network = Network(spec, loss, penalty=penalty, reduction=wanted.reduction or "mean")
+    derivation = network.derive(
+        convention=wanted, solver=solver, learning_rate=learning_rate, sample_weight=sample_weight
+    )
     verification = derivation.verify() if verify else None
     if verification is not None and not verification.ok:
         complain(str(verification))
         return NO
-    deliver(_written(derivation, latex, source, part), output)
+    if chosen:
+        written = _with_numbers(network, derivation, entry, six_steps, values, digits, latex)
+    else:
+        written = _written(derivation, view, latex, source, part)
+    deliver(written, output)
     bare = latex or source is not None  # nothing but LaTeX or a program may stand there
-    if bare:
+    if bare or chosen or view != "rules":  # which do not say it themselves
         for note in derivation.notes:
             complain(note, kind="note")
     if verification is not None:
@@ -104,7 +163,30 @@ def derive(
     return OK
 
 
-def _written(derivation: Derivation, latex: bool, source: str | None, part: str | None) -> str:
+def _written(derivation: Derivation, view: str, latex: bool, source: str | None, part: str | None) -> str:
     if latex:
-        return derivation.latex()
-    return str(derivation) if source is None else derivation.source(source, part or "program")
+        return derivation.latex("equations" if view == "rules" else view)
+    if source is not None:
+        return derivation.source(source, part or "program")
+    return str(derivation) if view == "rules" else derivation.view(view)
+
+
+def _with_numbers(
+    network: Network,
+    derivation: Derivation,
+    entry: str | None,
+    six_steps: bool,
+    values: Path | None,
+    digits: int,
+    latex: bool,
+) -> str:
+    params, X, Y = numbers_for(network, values)
+    if entry is not None:
+        match = re.fullmatch(r"\s*(\w+)\s*\[\s*(\d+)\s*,\s*(\d+)\s*\]\s*", entry)
+        if match is None:
+            raise ValueError(f'an entry is written as "dW2[1,0]", got {entry!r}')
+        return derivation.entry(match[1], int(match[2]), int(match[3]), params, X, Y, latex=latex, digits=digits)
+    worked = derivation.with_numbers(params, X, Y, digits=digits)
+    if six_steps:
+        return worked.six_steps()
+    return worked.latex() if latex else str(worked)

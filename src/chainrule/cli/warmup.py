@@ -11,8 +11,8 @@ from chainrule.cli.status import OK
 
 DTYPES = ("float32", "float64")
 EXAMPLES = """Examples:
-  chainrule warmup
-  NUMBA_CACHE_DIR=/opt/kernels chainrule warmup float32"""
+  chainrule warmup float32
+  NUMBA_CACHE_DIR=/opt/kernels chainrule warmup"""
 
 app = App(name="warmup", version_flags=(), help_epilogue=EXAMPLES)
 

@@ -10,7 +10,8 @@ from chainrule.engine.schedule import Instruction, Loop, Root, walk_inlined
 from chainrule.expr import Node, matrix, rebuild, symbol_op, toposort
 from chainrule.functions import is_function
 from chainrule.network import Network
-from chainrule.program.code import NUMPY, code
+from chainrule.program.code import code
+from chainrule.program.languages import NUMPY
 from chainrule.render.text import text
 from chainrule.shapes import show
 from chainrule.updates import find_update
@@ -120,7 +121,7 @@ class _Listing:
                 new[n] = matrix(self.named[n][0], *n.shape)
             else:
                 new[n] = rebuild(n, tuple(new[a] for a in n.args)) if n.args else n
-        return code(new[root])
+        return code(new[root], NUMPY)
 
 
 def _folded(line: str) -> list[str]:

@@ -49,17 +49,17 @@ def lowered_step(network: Network, rule: UpdateRule, *, weighted: bool) -> Lower
     NotLoweredError
         If the engine has no instruction for something in it.
     """
-    graph = network.graph(weighted, True, rule)
-    statements = lower(graph.derived.equations, ENGINE_WORDS, whole=True)
-    after = {str(e.name): e.node for e in graph.derived.equations}
+    listing = network.derive(solver=rule.name, sample_weight=weighted).listing
+    statements = lower(listing.equations, ENGINE_WORDS, whole=True)
+    after = {str(e.name): e.node for e in listing.equations}
     instead = {
-        s: _matrix(s) for s, _ in graph.states if s.shape == (1, 1) and not is_coefficient(after[f"{s.name}_next"])
+        s: _matrix(s) for s, _ in listing.states if s.shape == (1, 1) and not is_coefficient(after[f"{s.name}_next"])
     }
     found = resolve(statements, instead)
-    states = tuple((instead.get(s, s), value) for s, value in graph.states)
-    commits = {old: found[f"{old.name}_next"] for old in (*graph.parameters, *(s for s, _ in states))}
+    states = tuple((instead.get(s, s), value) for s, value in listing.states)
+    commits = {old: found[f"{old.name}_next"] for old in (*listing.parameters, *(s for s, _ in states))}
     made = schedule({"loss": found["loss"]}, commits)
-    return Lowered(made, found, graph.parameters, states, graph.data[1], found["loss"])
+    return Lowered(made, found, listing.parameters, states, listing.data[1], found["loss"])
 
 
 def _matrix(state: Node) -> Node:

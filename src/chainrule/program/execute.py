@@ -9,7 +9,8 @@ import numpy as np
 import scipy  # and not scipy.special, which a word such as erfc loads when it runs
 
 from chainrule.expr import is_atom, toposort_to_names
-from chainrule.program.code import NUMPY, code
+from chainrule.program.code import code
+from chainrule.program.languages import NUMPY
 from chainrule.program.lower import Statement
 
 INDENT = "    "

@@ -38,6 +38,7 @@ from chainrule.expr import (
 from chainrule.functions import expand, function_of, is_function
 from chainrule.rewrite import Rewriter, Rule, on
 from chainrule.shapes import Shape, Size
+from chainrule.stack import block_op
 
 
 def _not_differentiated(G: Node, Y: Node, i: int) -> Node:
@@ -159,7 +160,7 @@ def repeats_of_what_repeats(node: Node) -> Node | None:
 
 def repeats_come_last(node: Node) -> Node | None:
     """f(1 a, 1 b) = 1 f(a, b), entry by entry: what is repeated is computed before."""
-    if not _is_elementwise(node):
+    if not is_entrywise(node):
         return None
     args = node.args[:1] if node.op is scale_op else node.args
     shapes = {a.args[0].shape for a in args if a.op is repeat_op}
@@ -172,14 +173,26 @@ def repeats_come_last(node: Node) -> Node | None:
 
 def numbers_are_computed(node: Node) -> Node | None:
     """f(k) of numbers is a number."""
-    if not _is_elementwise(node) or any(a.op is not full_op for a in node.args):
+    if not is_entrywise(node) or any(a.op is not full_op for a in node.args):
         return None
     values = [np.float64(a.value) for a in node.args]
     with np.errstate(all="ignore"):
+        if node.op is scale_op:
+            number, exponents = node.value
+            powers = [v**e for v, e in zip(values[1:], exponents, strict=True)]
+            return full(float(math.prod(powers, start=values[0] * float(number))), node.shape)
         if node.op is add_op or node.op is hadamard_op:
             return full(values[0] + values[1] if node.op is add_op else values[0] * values[1], node.shape)
         kernel = function_of(node).kernel
         return full(float(kernel(*values, *node.value)), node.shape) if kernel else None
+
+
+def numbers_stand_second(node: Node) -> Node | None:
+    """f(k, A) = f(A, k) for a symmetric f: some languages take a number there only."""
+    if not is_function(node) or not function_of(node).symmetric:
+        return None
+    a, b = node.args
+    return apply(node.op, b, a, value=node.value) if a.op is full_op and b.op is not full_op else None
 
 
 def _times(a: Node, m: Size) -> Node:
@@ -191,10 +204,17 @@ def _is_constant(node: Node) -> bool:
     return node.op is full_op and math.isfinite(node.value)
 
 
-def _is_elementwise(node: Node) -> bool:
+def is_entrywise(node: Node) -> bool:
+    """Does every entry of the result depend on one entry of each operand, or on a number?"""
     if is_function(node):
-        return function_of(node).axis is None
+        return function_of(node).elementwise
     return node.op in (add_op, hadamard_op, scale_op)
+
+
+def reads_elsewhere(s: Statement, name: str) -> bool:
+    """Does an entry of the result need other entries of this matrix than its own?"""
+    nodes = toposort_to_names(s.expression)
+    return any(a.name == name for n in nodes if not is_atom(n) and not is_entrywise(n) for a in n.args)
 
 
 def functions_are_written_out(words: Collection[str]) -> Rule:
@@ -219,6 +239,7 @@ RULES: tuple[Rule, ...] = (
     repeats_of_what_repeats,
     repeats_come_last,
     numbers_are_computed,
+    numbers_stand_second,
 )
 
 
@@ -258,7 +279,7 @@ def lower(equations: Iterable[Equation], words: Collection[str], *, whole: bool 
     matrices = Rewriter(rules)
     numbers = Rewriter((*rules, *NUMBERS))
     equations = list(equations)
-    fresh = _fresh_names(equations)
+    fresh = fresh_names([e.name for e in equations], [e.expression for e in equations])
     out: list[Statement] = []
     for part in [equations] if whole else _parts(equations):
         lowered = [(e, (numbers if e.phase in ("forward", "loss") else matrices)(e.expression)) for e in part]
@@ -273,10 +294,10 @@ def _parts(equations: Sequence[Equation]) -> list[list[Equation]]:
     return list(groups.values())
 
 
-def _fresh_names(equations: Sequence[Equation]) -> Iterator[str]:
-    """t1, t2, ..., but for the names of the equations, their matrices and their sizes."""
-    nodes = list(toposort_to_names(*(e.expression for e in equations)))
-    taken = {e.name for e in equations} | {n.name for n in nodes} | {s for n in nodes for s in n.shape}
+def fresh_names(names: Iterable[str], expressions: Iterable[Node]) -> Iterator[str]:
+    """t1, t2, ..., but for names in use: of results, of matrices and of sizes."""
+    nodes = list(toposort_to_names(*expressions))
+    taken = {*names} | {n.name for n in nodes} | {s for n in nodes for s in n.shape}
     return (name for i in count(1) if (name := f"t{i}") not in taken)
 
 
@@ -314,7 +335,7 @@ def _not_worth_a_name(roots: Sequence[Node]) -> set[Node]:
         if node.shape == (1, 1):
             known = is_coefficient(node) if is_atom(node) else coefficients.issuperset(node.args)
             coefficients |= {node} if known else set()
-        view = is_atom(node) or node.op in (full_op, transpose_op, repeat_op)
+        view = is_atom(node) or node.op in (full_op, transpose_op, repeat_op, block_op)
         multiple = node.op is scale_op and (is_atom(node.args[0]) or node.args[0].op is full_op)
         if view or multiple or node in coefficients:
             found.add(node)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+import textwrap
 import unicodedata
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Literal, get_args
@@ -13,7 +14,7 @@ from chainrule.derive import Equation
 from chainrule.errors import UnknownNameError
 from chainrule.expr import Node, define_op, is_atom, toposort
 from chainrule.functions import Function
-from chainrule.render.lines import Piece, broken, joined
+from chainrule.render.lines import Piece, Written, broken, joined
 from chainrule.render.notation import (
     ATOM,
     POSTFIX,
@@ -22,12 +23,12 @@ from chainrule.render.notation import (
     SUM,
     Form,
     Notation,
-    Written,
     compose,
     form,
-    number_text,
 )
+from chainrule.render.numbers import number_text
 from chainrule.render.text import without_repeats
+from chainrule.rewrite import Step
 from chainrule.shapes import Shape, Size
 
 Derivatives = Literal["delta", "partial"]
@@ -42,7 +43,9 @@ GREEK = frozenset({
 })  # fmt: skip
 WORDS = {"eps": r"\epsilon", "lam": r"\lambda", "lr": r"\eta", "learning_rate": r"\eta", "loss": "L"}
 UPRIGHT = frozenset({"exp", "log", "max", "min", "sin", "cos", "tanh"})  # commands that set their own letters
-UNSEEN = frozenset({"operatorname", "mathrm", "mathbf", "text", "frac", "left", "right", "biggl", "biggr", "hat", ","})
+UNSEEN = frozenset(
+    {"operatorname", "mathrm", "mathbf", "text", "frac", "left", "right", "biggl", "biggr", "hat", "dot", ","}
+)
 SCRIPT = re.compile(r"[_^]\{([^{}]*)\}")
 A_DERIVATIVE = re.compile(r"d([A-Z]\d*|b\d+|(?:gamma|beta)\d+)")
 
@@ -53,17 +56,18 @@ A_DERIVATIVE = re.compile(r"d([A-Z]\d*|b\d+|(?:gamma|beta)\d+)")
 def name_latex(name: str) -> Written:
     r"""A Python identifier: W1 is W_{1}, m_W1 is m_{W_{1}}, gamma1 is \gamma_{1}, W1_next is W_{1}^{+}, loss is L.
 
-    `m_hat` wears its hat, `beta1_t` is the t-th power or step and `beta1_t_next` the one after it, `lr` is \eta. Words
-    are upright, and letters that are neither Latin nor Greek are text.
+    `m_hat` wears its hat, `Z1_dot` its dot, `beta1_t` is the t-th power or step and `beta1_t_next` the one after it,
+    `lr` is \eta. Words are upright, and letters that are neither Latin nor Greek are text.
     """
     base, step, after = name, "", ""
     if base not in WORDS and (match := re.fullmatch(r"(.*?[^_])(_t)?(_next)?", base)):
         base, step, after = (part or "" for part in match.groups())
     stem, *below = [base] if base in WORDS or "" in base.split("_") else base.split("_")
     letter, digits = _stem(stem)
-    if "hat" in below:
-        below.remove("hat")
-        letter = rf"\hat{{{letter}}}"
+    for accent in ("hat", "dot"):
+        if accent in below:
+            below.remove(accent)
+            letter = rf"\{accent}{{{letter}}}"
     subscripts = [*([digits] if digits else []), *(name_latex(part).text for part in below)]
     latex = letter + (f"_{{{','.join(subscripts)}}}" if subscripts else "")
     raised = ("t+1" if after else "t") if step else "+" if after else ""
@@ -100,27 +104,35 @@ def _word(word: str) -> str:
     return rf"\text{{{escaped}}}"
 
 
-def _name(name: str, derivatives: Derivatives, known: Collection[str]) -> Written:
-    """A name, or the derivative that it stands for: dW1 is dL/dW1, and dZ1 also the error signal delta^1."""
-    of = name[1:] if name[0] == "d" and name[1:] in known else ""
-    if not of and (match := A_DERIVATIVE.fullmatch(name)):
+def _name(name: str, derivatives: Derivatives, known: Collection[str], multiples: Collection[str]) -> Written:
+    """A name, or the derivative that it stands for: dW1 is dL/dW1, and dZ1 also the error signal delta^1.
+
+    A tangent such as dW1_dot has a dot on its L or delta. A multiple of a derivative is dW1, with an upright d.
+    """
+    bare = name.removesuffix("_dot")
+    loss, error_signal = ("L", r"\delta") if bare == name else (r"\dot{L}", r"\dot{\delta}")
+    of = bare[1:] if bare[0] == "d" and bare[1:] in known else ""
+    if not of and (match := A_DERIVATIVE.fullmatch(bare)):
         of = match[1]
     if not of:
         return name_latex(name)
     layer = re.fullmatch(r"Z(\d*)", of)
     if layer and derivatives == "delta":
-        latex = r"\delta" + (f"^{{{layer[1]}}}" if layer[1] else "")
+        latex = error_signal + (f"^{{{layer[1]}}}" if layer[1] else "")
         return Written((Piece(latex, _measure(latex)),), POSTFIX if layer[1] else ATOM)
     below = name_latex(of)
-    latex = rf"\frac{{\partial L}}{{\partial {below.text}}}"
+    if bare in multiples:
+        d = "d" if bare == name else r"\dot{d}"
+        return Written((Piece(rf"\mathrm{{{d}}}{below.text}", 1 + _measure(below.text)),), ATOM)
+    latex = rf"\frac{{\partial {loss}}}{{\partial {below.text}}}"
     return Written((Piece(latex, 2 + _measure(below.text)),), POSTFIX, tall=True)
 
 
 # ---- the alphabet
 
 
-def _number(value: float) -> Written:
-    digits, _, exponent = number_text(abs(value)).partition("e")
+def _number(value: float, *, exact: bool = False) -> Written:
+    digits, _, exponent = number_text(abs(value), exact=exact).partition("e")
     power = f"10^{{{int(exponent)}}}" if exponent else ""
     if not digits[0].isdigit():
         latex, binds = (r"\infty" if digits == "inf" else rf"\mathrm{{{digits}}}"), ATOM
@@ -177,25 +189,35 @@ LATEX = Notation(
     name=name_latex,
     number=_number,
     function=_form,
+    turned=lambda function: form(function.latex_transposed) if function.latex_transposed else None,
     measure=_measure,
     encloses=_encloses,
     enlarged=_enlarged,
     space=0.3,
     one=r"\mathbf{1}",
+    identity="I",
     apart=r" \, ",
     transposed=r"{0}^{{\top}}",
     power="{0}^{{{1}}}",
     hadamard=r"\odot",
     divided=r"\oslash",
+    stacked=r"\begin{{bmatrix}} {0} \end{{bmatrix}}",
+    beside=" & ",
+    below=r" \\ ",
+    block="{0}({1}, {2})",
+    span="{0}{{:}}{1}",
     fraction=r"\frac{{{0}}}{{{1}}}",
 )
 
 
-def _alphabet(derivatives: Derivatives, known: Collection[str]) -> Notation:
+def alphabet(
+    derivatives: Derivatives = "delta", known: Collection[str] = (), multiples: Collection[str] = ()
+) -> Notation:
+    """The notation in which dZ1 is an error signal or a derivative; so is d before a name that is known."""
     ways = get_args(Derivatives)
     if derivatives not in ways:
         raise UnknownNameError(f"derivatives are written as one of {', '.join(ways)}, got {derivatives!r}")
-    return replace(LATEX, name=partial(_name, derivatives=derivatives, known=known))
+    return replace(LATEX, name=partial(_name, derivatives=derivatives, known=known, multiples=multiples))
 
 
 # ---- expressions and derivations
@@ -231,18 +253,68 @@ def latex(expression: Node, *, derivatives: Derivatives = "delta") -> str:
     >>> print(cr.latex(cr.tanh(X @ W + cr.ones("n") @ b)))
     \tanh(X W + \mathbf{1} b)
     """
-    to = _alphabet(derivatives, {str(node.name) for node in toposort(expression) if is_atom(node)})
+    to = alphabet(derivatives, {str(node.name) for node in toposort(expression) if is_atom(node)})
     if expression.op is define_op:
         return f"{to.name(expression.value).text} = {compose(expression.args[0], to).text}"
     return compose(expression, to).text
 
 
-def equations_latex(equations: Iterable[Equation], *, derivatives: Derivatives = "delta") -> str:
+def equations_latex(
+    equations: Iterable[Equation],
+    *,
+    derivatives: Derivatives = "delta",
+    rules: bool = False,
+    multiples: Collection[str] = (),
+    notes: Iterable[str] = (),
+) -> str:
     r"""The equations by phase with their shapes, as an `align*` that fits an A4 article and needs amsmath only.
 
-    Phases are lines of the alignment, not `\intertext`, which web pages and notebooks do not know.
+    Phases are lines of the alignment, not `\intertext`, which web pages and notebooks do not know. Names that stand
+    for `multiples` of derivatives are not written as derivatives; the `notes` say which multiples.
     """
-    return _aligned(list(equations), derivatives, "")
+    return _aligned(list(equations), derivatives, "", rules, multiples, notes)
+
+
+def steps_latex(
+    listed: Sequence[tuple[Equation, str, Sequence[tuple[Step, str]]]],
+    *,
+    derivatives: Derivatives = "delta",
+    multiples: Collection[str] = (),
+    notes: Iterable[str] = (),
+) -> str:
+    """For each equation a sentence, and every step to it with its reason, as an `align*` of its own."""
+    names = {str(n.name) for e, _, _ in listed for n in toposort(e.expression) if is_atom(n)}
+    to = alphabet(derivatives, names | {e.name for e, _, _ in listed}, multiples)
+    said = [_display([rf"&\rlap{{\text{{{_note(note, derivatives)}}}}}" for note in notes])] if notes else []
+    return "\n\n".join([*said, *(_steps(e, lead, steps, to) for e, lead, steps in listed)])
+
+
+def _steps(e: Equation, lead: str, steps: Sequence[tuple[Step, str]], to: Notation) -> str:
+    def formula(node: Node, before: str) -> list[str]:
+        pieces = (to.name(node.value) if node.op is define_op else compose(node, to)).pieces
+        first, *more = broken(pieces, LINE - GAPS, LINE - GAPS, _indent, to.space)
+        return [f"{before} {joined(first)}", *(f"&{_quads(line[0])} {{}}{joined(line)}" for line in more)]
+
+    rows = [*formula(e.expression, f"{to.name(e.name).text} &="), *_words(lead or e.rule)]
+    for number, (s, reason) in enumerate(steps, 1):
+        rows += [rf"&\textit{{{number}. {_escaped(s.rule.replace('_', ' '))}}}"]
+        rows += formula(s.before, "&") + formula(s.after, "&=" if s.via is None else r"&\mapsto") + _words(reason)
+    return _display(rows)
+
+
+def _display(rows: Iterable[str]) -> str:
+    body = " \\\\\n".join(f"  {row}" for row in rows)
+    return f"\\begin{{align*}}\n{body}\n\\end{{align*}}"
+
+
+def _words(sentence: str) -> list[str]:
+    return [rf"&\quad\text{{{_escaped(line)}}}" for line in textwrap.wrap(sentence, int(LINE - GAPS))]
+
+
+def _escaped(text: str) -> str:
+    """Plain text between formulas."""
+    signs = {"∘": r"$\odot$", "\\": r"\textbackslash{}", "^": r"\^{}", "~": r"\~{}", "<": r"$<$", ">": r"$>$"}
+    return "".join(signs.get(c, f"\\{c}" if c in "_{}%&#$" else c) for c in text)
 
 
 def document(equations: Iterable[Equation], *, derivatives: Derivatives = "delta") -> str:
@@ -252,25 +324,42 @@ def document(equations: Iterable[Equation], *, derivatives: Derivatives = "delta
     return "\n".join([*start, body, r"\end{document}", ""])
 
 
-def _aligned(equations: list[Equation], derivatives: Derivatives, after_heading: str) -> str:
+def _aligned(
+    equations: list[Equation],
+    derivatives: Derivatives,
+    after_heading: str,
+    rules: bool = False,
+    multiples: Collection[str] = (),
+    notes: Iterable[str] = (),
+) -> str:
     equations, likewise = without_repeats(equations)
     names = {str(n.name) for n in toposort(*(e.expression for e in equations)) if is_atom(n)}
-    to = _alphabet(derivatives, names | {e.name for e in equations})
+    to = alphabet(derivatives, names | {e.name for e in equations}, multiples)
     left = [to.name(e.name) for e in equations]
     shapes = [_shape(e.shape) for e in equations]
     width = LINE - GAPS - max((_measure(s) for s in shapes), default=0)
+    width -= max((0.9 * len(e.rule) + QUAD for e in equations), default=0) if rules else 0
     width -= max((p.width for w in left for p in w.pieces), default=0)
-    rows: list[str] = []
+    rows = [rf"  &\rlap{{\text{{{_note(note, derivatives)}}}}} \\" for note in notes]
     for i, (e, name, shape) in enumerate(zip(equations, left, shapes, strict=True)):
         if i == 0 or e.phase != equations[i - 1].phase:
             rows.append(rf"  &\textit{{{e.phase}}} \\{after_heading}")
         first, *more = broken(compose(e.expression, to).pieces, width, width, _indent, to.space)
-        rows.append(rf"  {name.text} &= {joined(first)} && {shape} \\")
+        rule = rf" && \textit{{{_escaped(e.rule)}}}" if rules else ""
+        rows.append(rf"  {name.text} &= {joined(first)} && {shape}{rule} \\")
         rows += [rf"  &{_quads(line[0])} {{}}{joined(line)} \\" for line in more]
     if likewise:
         rows.append(rf"  &\textit{{likewise for }} {', '.join(name_latex(name).text for name in likewise)} \\")
     body = "\n".join(rows).removesuffix(r" \\")
     return f"\\begin{{align*}}\n{body}\n\\end{{align*}}"
+
+
+def _note(words: str, derivatives: Derivatives) -> str:
+    """A sentence with its names in formulas."""
+    if derivatives == "delta":
+        words = words.replace("dZ", r"$\delta$")
+    words = re.sub(r"\bd([A-Zb])\b", r"$\\mathrm{d}\1$", words)
+    return re.sub(r"(-?(?:1/)?[ns1])(?= times)", r"$\1$", words).replace("net.loss", "that of the network")
 
 
 def _shape(shape: Shape) -> str:

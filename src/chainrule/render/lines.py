@@ -23,6 +23,21 @@ class Piece:
         return 1 << min(self.level + (0 if self.operator else 10), MOST)
 
 
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A formula, or a part of one."""
+
+    pieces: tuple[Piece, ...]
+    binds: int
+    tall: bool = False  # is there a fraction in it?
+    constant: bool = False  # one number in every entry: its shape does not show
+
+    @property
+    def text(self) -> str:
+        """On one line."""
+        return joined(self.pieces)
+
+
 def broken(
     pieces: Sequence[Piece], first: float, width: float, indent: Callable[[Piece], float], space: float
 ) -> list[tuple[Piece, ...]]:

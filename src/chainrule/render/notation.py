@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from fractions import Fraction
 from string import Formatter
 
 from chainrule.expr import (
@@ -27,30 +26,18 @@ from chainrule.expr import (
     toposort_to_names,
     transpose_op,
 )
-from chainrule.functions import Function, function_of
+from chainrule.functions import Function, function_of, is_function
+from chainrule.matrix_functions import is_identity
 from chainrule.primitives import reciprocal
-from chainrule.render.lines import Piece, joined
+from chainrule.render.lines import Piece, Written
+from chainrule.render.numbers import range_text, ratio
+from chainrule.stack import block_op, bounds, hstack_op, vstack_op
 
 # How tightly the outermost operation of a written formula binds. Products are written without brackets only beside
 # products of their own kind, so that A B and A ∘ B never mix.
 SUM, QUOTIENT, PRODUCT, POSTFIX, ATOM = 1, 2, 3, 4, 5
 STACKED = 24  # letters: a wider quotient is not written as a fraction, because no line can end inside one
 LONGEST = 100_000  # letters: nobody reads more
-
-
-@dataclass(frozen=True, slots=True)
-class Written:
-    """A formula, or a part of one."""
-
-    pieces: tuple[Piece, ...]
-    binds: int
-    tall: bool = False  # is there a fraction in it?
-    constant: bool = False  # one number in every entry: its shape does not show
-
-    @property
-    def text(self) -> str:
-        """On one line."""
-        return joined(self.pieces)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +51,9 @@ class Form:
 
 
 def form(template: str) -> Form:
-    """A template that encloses its operands, or not: in 1/{0} and {0}^2 they stand open."""
+    """A template that encloses its operands, or not: in 1/{0}, {0}^2 and {0} ⊗ {1} they stand open."""
+    if template.startswith("{0}") and template.endswith("{1}"):
+        return Form(template, PRODUCT, POSTFIX)
     if template.endswith("{0}"):
         return Form(template, QUOTIENT, ATOM)
     return Form(template, POSTFIX, ATOM) if template.startswith("{0}") else Form(template, ATOM)
@@ -75,18 +64,25 @@ class Notation:
     """An alphabet for formulas. Templates are those of `str.format`."""
 
     name: Callable[[str], Written]
-    number: Callable[[float], Written]
+    number: Callable[..., Written]  # (value, exact=False)
     function: Callable[[Function, tuple[float, ...]], Form]
+    turned: Callable[[Function], Form | None]  # of a function's transpose, where it has a way of its own
     measure: Callable[[str], float]  # the width, in letters, of a part of a name or template
     encloses: Callable[[str], bool]  # after this start of a template, can no line end until more of it has come?
     enlarged: Callable[[str, float], str]  # a template for a tall operand of this width
     space: float  # the width of what is between two pieces
     one: str  # the column of ones
+    identity: str  # the diagonal matrix of ones
     apart: str  # what stands between a number and a column of ones
     transposed: str  # "{0}'"
     power: str  # "{0}^{1}"
     hadamard: str  # the sign of the product, entry by entry
     divided: str  # the sign of the quotient, entry by entry
+    stacked: str  # "[{0}]", around matrices side by side and one below the other
+    beside: str  # the sign between those side by side
+    below: str  # and between those one below the other
+    block: str  # {0} is a matrix, {1} rows and {2} columns of it
+    span: str  # from {0} to {1}
     over: str | None = None  # the sign before a coefficient's denominator, where it stands behind the matrix
     fraction: str | None = None  # or: a coefficient is a fraction in front of it, and so are short quotients
 
@@ -211,6 +207,8 @@ def _transpose(node: Node, memo: Memo, to: Notation) -> Written:
     (a,) = node.args
     if memo[a].constant and not is_ones(a):  # the same number in every entry
         return memo[a]
+    if is_function(a) and (turned := to.turned(function_of(a))) is not None:
+        return fill(turned, {"0": _operand(memo[a.args[0]], to, turned.operand)}, to)
     return fill(Form(to.transposed, POSTFIX), {"0": _operand(memo[a], to, ATOM)}, to)
 
 
@@ -265,7 +263,8 @@ def _stack(above: Written, below: Written, to: Notation) -> Written:
 def _matmul(node: Node, memo: Memo, to: Notation) -> Written:
     a, b = node.args
     left = memo[a] if a.op is matmul_op else _factor(a, memo, to)
-    right = _factor(b, memo, to)
+    plain = b.op is matmul_op and 1 in b.shape and not is_ones(a)  # A (B x) and u (v' A): the order is no question
+    right = memo[b] if plain else _factor(b, memo, to)
     first, *rest = right.pieces
     pieces = (*left.pieces, replace(first, level=0, operator=False), *rest)
     return Written(pieces, PRODUCT, left.tall or right.tall)
@@ -315,7 +314,7 @@ def _power(scalar: Written, exponent: int, to: Notation) -> Written:
 def _coefficient(number: float, scalars: list[Written], to: Notation) -> Written | None:
     """The product of a number and scalars, if it is not 1."""
     if number == 1 and len(scalars) < 2:
-        return scalars[0] if scalars else None
+        return (_bracketed(scalars[0], to) if scalars[0].binds == PRODUCT else scalars[0]) if scalars else None
     numbers = [] if number == 1 else [to.number(number)]
     parts = [*numbers, *(_operand(s, to, POSTFIX) for s in scalars)]
     return parts[0] if len(parts) == 1 else _row(parts, to, PRODUCT)
@@ -333,13 +332,29 @@ def _fraction(top: Written | None, bottom: Written | None, body: Written | None,
     return whole
 
 
+def _stacked(node: Node, memo: Memo, to: Notation) -> Written:
+    """[A, B] and [A; B], in which no line ends."""
+    operands = (f"{{{i}}}" for i in range(len(node.args)))
+    template = to.stacked.replace("{0}", (to.beside if node.op is hstack_op else to.below).join(operands))
+    return fill(Form(template, ATOM), {str(i): _solid(memo[a], to) for i, a in enumerate(node.args)}, to)
+
+
+def _block(node: Node, memo: Memo, to: Notation) -> Written:
+    """A(1:3, :), counted from 1."""
+    rows, columns = (glyph(range_text(r, to.span), to) for r in bounds(node))
+    return fill(Form(to.block, ATOM), {"0": _operand(memo[node.args[0]], to, ATOM), "1": rows, "2": columns}, to)
+
+
 def _function(node: Node, memo: Memo, to: Notation) -> Written:
+    if is_identity(node):
+        return glyph(to.identity, to)
     written = to.function(function_of(node), node.value)
-    args = [_entries(a, memo, to) for a in node.args]
+    whole = function_of(node).whole
+    args = [_factor(a, memo, to) if whole and memo[a].constant else _entries(a, memo, to) for a in node.args]
     if node.op is reciprocal.op and written.tall and not _stacks(args[0], to):
         return _infix(to.number(1), to.divided, _operand(args[0], to, ATOM), to, QUOTIENT)
     operands = {str(i): _deeper(_operand(a, to, written.operand)) for i, a in enumerate(args)}
-    return fill(written, operands | {f"p{i}": to.number(p) for i, p in enumerate(node.value)}, to)
+    return fill(written, operands | {f"p{i}": to.number(p, exact=True) for i, p in enumerate(node.value)}, to)
 
 
 _WRITERS: dict[Op, Callable[[Node, Memo, Notation], Written]] = {
@@ -352,10 +367,13 @@ _WRITERS: dict[Op, Callable[[Node, Memo, Notation], Written]] = {
     hadamard_op: _hadamard,
     matmul_op: _matmul,
     scale_op: _scale,
+    hstack_op: _stacked,
+    vstack_op: _stacked,
+    block_op: _block,
 }
 
 
-# ---- what a node is, and what a number looks like
+# ---- what a node is
 
 
 def is_ones(node: Node) -> bool:
@@ -375,19 +393,7 @@ def _first_factor(node: Node) -> Node:
 
 def _is_constant(node: Node, memo: Memo) -> bool:
     """Is one number all there is to see in a formula?"""
-    if is_atom(node) or node.op is matmul_op:
+    whole = node.op in (matmul_op, hstack_op, vstack_op) or (is_function(node) and function_of(node).whole)
+    if is_atom(node) or whole:
         return False
     return all(memo[a].constant for a in (node.args[:1] if node.op is scale_op else node.args))
-
-
-def number_text(value: float) -> str:
-    """A number to six digits, for reading: 2, 0.1, 1e-08."""
-    return str(int(value)) if float(value).is_integer() and abs(value) < 1e15 else f"{float(value):.6g}"
-
-
-def ratio(number: Fraction) -> tuple[float, int]:
-    """A coefficient as numerator and denominator: (1, 2) for a half, (1, 784), and (0.01, 1) for a decimal."""
-    decimal = number.denominator % 5 == 0 and Fraction(f"{float(number):.6g}") == number
-    if decimal or number.denominator >= 1000 or number.numerator >= 1000:
-        return float(number), 1
-    return number.numerator, number.denominator

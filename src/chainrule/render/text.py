@@ -9,8 +9,9 @@ from collections.abc import Iterable
 from chainrule.derive import Equation
 from chainrule.expr import Node, define_op
 from chainrule.functions import Function
-from chainrule.render.lines import Piece, broken, joined, price
-from chainrule.render.notation import ATOM, Form, Notation, Written, compose, form, number_text, write
+from chainrule.render.lines import Piece, Written, broken, joined, price
+from chainrule.render.notation import ATOM, Form, Notation, compose, form, write
+from chainrule.render.numbers import number_text
 from chainrule.shapes import show
 
 WIDTH = 80
@@ -26,23 +27,31 @@ def _letters(text: str) -> Written:
 def _form(function: Function, values: tuple[float, ...]) -> Form:
     if values == tuple(function.parameters.values()) or "{p0}" in function.text:
         return form(function.text)
-    return form(f"{function.name.removesuffix('.twin')}({', '.join(map(number_text, values))})({{0}})")
+    name = function.text.partition("(")[0]
+    return form(f"{name}({', '.join(number_text(v, exact=True) for v in values)})({{0}})")
 
 
 TEXT = Notation(
     name=_letters,
-    number=lambda value: _letters(number_text(value)),
+    number=lambda value, exact=False: _letters(number_text(value, exact=exact)),
     function=_form,
+    turned=lambda function: form(function.text_transposed) if function.text_transposed else None,
     measure=len,
     encloses=lambda start: False,
     enlarged=lambda template, width: template,
     space=1,
     one="1",
+    identity="I",
     apart=" ",
     transposed="{0}'",
     power="{0}^{1}",
     hadamard="∘",
     divided="/",
+    stacked="[{0}]",
+    beside=", ",
+    below="; ",
+    block="{0}({1}, {2})",
+    span="{0}:{1}",
     over="/",
 )
 
@@ -71,7 +80,19 @@ def text(expression: Node) -> str:
     return write(expression, TEXT)
 
 
-def equations_text(equations: Iterable[Equation]) -> str:
+def formula(expression: Node) -> str:
+    """An expression on one line; what has a name is called by it, and not opened."""
+    return str(expression.value) if expression.op is define_op else write(expression, TEXT)
+
+
+def formula_lines(expression: Node, head: str = "", width: int = WIDTH) -> list[str]:
+    """An expression after what stands before it, on lines that are no wider."""
+    pieces = TEXT.name(expression.value).pieces if expression.op is define_op else compose(expression, TEXT).pieces
+    line, *more = broken(pieces, width - len(head), width - len(head), _indent, TEXT.space)
+    return [head + joined(line), *(" " * (len(head) + _indent(each[0])) + joined(each) for each in more)]
+
+
+def equations_text(equations: Iterable[Equation], *, rules: bool = True) -> str:
     """The equations by phase, with shapes and rules, within 80 columns.
 
     A long formula goes on in lines that start with an operator: under the equals sign if it is the outermost,
@@ -80,7 +101,7 @@ def equations_text(equations: Iterable[Equation]) -> str:
     """
     equations, likewise = without_repeats(list(equations))
     names = max((len(e.name) for e in equations), default=0)
-    notes = _notes(equations)
+    notes = _notes(equations) if rules else [[] for _ in equations]
     room = WIDTH - max((len(line) + 2 for note in notes for line in note), default=0)
     if room - names < NARROWEST:
         room = 0  # shapes and rules do not fit beside the formulas

@@ -15,7 +15,7 @@ from chainrule.calls import bind, parse_call
 from chainrule.expr import Node
 from chainrule.network import Network
 from chainrule.program.execute import run
-from chainrule.program.source import step_inputs, step_outputs
+from chainrule.program.listing import step_inputs, step_outputs
 from chainrule.updates import UpdateRule, find_update
 
 GATHERED = 1 << 16  # numbers of X at a time

@@ -1,0 +1,69 @@
+"""What a replay found: data and its printing, and how an error is measured."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from chainrule.check.difference import Array
+
+__all__ = ["Failure", "Verification", "relative_error"]
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A claim that is not true: both sides in words, and their relative distance, NaN if they were never finite."""
+
+    rule: str
+    equation: str
+    before: str
+    after: str
+    error: float
+
+    def __str__(self) -> str:
+        found = "never finite" if math.isnan(self.error) else f"relative error {self.error:.1e}"
+        found = "not equal" if math.isinf(self.error) else found
+        return f"{self.rule}, in {self.equation}: {found}\n    before: {self.before}\n    after:  {self.after}"
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What `verify` found; true when it is `ok`.
+
+    Attributes
+    ----------
+    ok : bool
+    steps : int
+        How many recorded steps were replayed.
+    worst : float
+        The largest relative error of the rewritings that were compared in floating point.
+    failures : tuple of Failure
+        Wrong steps, wrong names and wrong gradients.
+    exact : int
+        How many steps were shown to be right exactly, modulo a prime.
+    """
+
+    ok: bool
+    steps: int
+    worst: float
+    failures: tuple[Failure, ...]
+    exact: int = 0
+
+    def __bool__(self) -> bool:
+        return self.ok
+
+    def __str__(self) -> str:
+        verdict = "ok" if self.ok else f"{len(self.failures)} failed"
+        exactly = f"{self.exact} of them modulo 2^61 - 1"
+        head = f"{self.steps} steps replayed, {exactly}, worst relative error {self.worst:.1e}: {verdict}"
+        return "\n".join([head, *(f"  {failure}" for failure in self.failures)])
+
+
+def relative_error(gaps: Array, scale: float) -> float:
+    """The largest gap by the size of what is compared: NaN where that is not finite, infinite where the gap is not."""
+    if not math.isfinite(scale):
+        return math.nan
+    gap = float(np.max(gaps, initial=0))
+    return math.inf if not math.isfinite(gap) else gap / scale if scale else math.inf if gap else 0.0

@@ -1,0 +1,121 @@
+"""`chainrule gradient`: a typed formula in, its derivatives out: as text, LaTeX or a program, checked."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from cyclopts import App
+
+from chainrule.cli.options import WIDTH, Flag, Names, Output, listed
+from chainrule.cli.output import complain, deliver, remark, say
+from chainrule.cli.status import NO, OK
+from chainrule.derivatives import Derivatives, differentiate
+from chainrule.errors import UnknownNameError, nearest
+from chainrule.expr import FACTS
+from chainrule.operators import CALLS
+from chainrule.program.languages import LANGUAGES
+from chainrule.render.text import text
+from chainrule.shapes import show
+from chainrule.typed import Typed, parse
+
+if TYPE_CHECKING:
+    from chainrule.check.report import GradientReport
+
+NAMES: dict[str, Iterable[str]] = {"Functions": sorted(CALLS), "Facts": FACTS, "Languages": LANGUAGES}
+EXAMPLES = """Examples:
+  chainrule gradient "sum((X w - y)^2)" --wrt w
+  chainrule gradient "x'A x + b'x" --wrt x --size "A: n x n symmetric" --hessian
+  chainrule gradient "log(det(X'X))" --size X=n,d --steps
+  chainrule gradient "cross_entropy(softmax(X W), Y)" --wrt W --source numpy"""
+
+app = App(name="gradient", version_flags=(), help_epilogue=f"{listed(NAMES)}\n\n{EXAMPLES}")
+
+
+@app.default
+def gradient(
+    expression: str,
+    /,
+    *,
+    wrt: Names = (),
+    size: Names = (),
+    hessian: Flag = False,
+    steps: Flag = False,
+    latex: Flag = False,
+    source: str | None = None,
+    output: Output = None,
+) -> int:
+    """Print or write the derivatives of a formula.
+
+    Parameters
+    ----------
+    expression
+        The formula, in quotes.
+    wrt
+        Differentiate by this name; may be repeated, or given as w,b. By default by every name.
+    size
+        The shape of a name, such as X=n,d or "X: n x d symmetric"; may be repeated. Others are inferred.
+    hessian
+        The matrix of second derivatives too, or, where none is found, its product with a direction.
+    steps
+        Every rewriting step.
+    latex
+        Write LaTeX, which needs amsmath.
+    source
+        Write assignments in this language.
+    output
+        Write to this file.
+    """
+    if sum((latex, source is not None, steps)) > 1:
+        raise ValueError("--latex, --source and --steps exclude each other: choose one")
+    formula = parse(expression, size)
+    names = [name for each in wrt for name in each.replace(",", " ").split()] or list(formula.symbols)
+    for name in names:
+        if name not in formula.symbols:
+            raise UnknownNameError(f"--wrt {name}: no such name in the formula{nearest(name, formula.symbols)}")
+    derived = differentiate(formula.expression, *(formula[name] for name in dict.fromkeys(names)), hessian=hessian)
+    report = derived.check()
+    heading = _heading(formula)
+    bare = latex or source is not None  # nothing but LaTeX or a program may stand there
+    written = derived.latex() if latex else derived.source(source) if source is not None else _text(derived, steps)
+    deliver(written if bare else f"{heading}\n{written}", output)
+    if bare:
+        remark(heading)
+        for note in derived.notes:
+            complain(note, kind="note")
+    return _judged(report, aloud=not bare or output is not None)
+
+
+def _heading(formula: Typed) -> str:
+    """The formula as it was typed, its matrices with their shapes, and what was decided."""
+    shapes = {name: f"{name} {show(node.shape)}" for name, node in formula.symbols.items()}
+    declared = [shapes[name] for name in shapes if name not in formula.inferred]
+    lines = [formula.text]
+    if declared:
+        lines.append(f"declared: {', '.join(declared)}")
+    if formula.inferred:
+        lines.append(f"inferred: {', '.join(shapes[name] for name in formula.inferred)}")
+    lines += [f"note: {note}" for note in formula.notes]
+    return "\n".join(part for line in lines for part in textwrap.wrap(line, WIDTH, subsequent_indent="  "))
+
+
+def _text(derived: Derivatives, steps: bool) -> str:
+    """The equations, and the steps one under another."""
+    lines = [str(derived)]
+    if steps:
+        lines.append("steps")
+    for number, step in enumerate(derived.steps if steps else (), 1):
+        lines.append(f"  {number}. {step.rule.replace('_', ' ')}{f', in {step.equation}' if step.equation else ''}")
+        lines += [f"       {text(step.before)}", f"     = {text(step.after)}"]
+    return "\n".join(lines)
+
+
+def _judged(report: GradientReport, *, aloud: bool) -> int:
+    """One line that the derivatives were checked, or the whole report where one is wrong."""
+    if not report.ok:
+        complain(str(report))
+        return NO
+    tell = say if aloud else remark
+    tell(f"checked against finite differences: worst relative error {report.worst:.1e}")
+    return OK

@@ -1,0 +1,338 @@
+"""The derivatives of an expression as a product: named equations that are shown, written, replayed and checked."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from chainrule.check.gradient import check_gradient
+from chainrule.check.replay import verify
+from chainrule.check.report import GradientReport
+from chainrule.check.verification import Verification
+from chainrule.derive import Derived, Equation, check_scalar, derive_equations
+from chainrule.errors import DerivationError, UnknownNameError, nearest
+from chainrule.evaluate import evaluate_all
+from chainrule.expr import Node, define, define_op, symbol_op, toposort
+from chainrule.functions import function_of, is_function
+from chainrule.hessians import hessian as hessian_of
+from chainrule.identities import ANY
+from chainrule.matrix_functions import norm
+from chainrule.products import transposes_leave_sums
+from chainrule.program.source import source
+from chainrule.python_form import called
+from chainrule.render.numbers import number_text
+from chainrule.render.text import equations_text, text
+from chainrule.render.views import view_latex
+from chainrule.rewrite import Step
+from chainrule.rules import minus_enters
+from chainrule.shapes import factors
+from chainrule.tangents import dotted, with_tangents
+
+DRAWS = 12  # of random numbers, until the loss is finite and smooth there
+WIDTH = 80
+SIZES = (3, 5, 4, 2, 6)  # small, and different from each other
+
+Values = dict[str, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Derivatives:
+    """Named equations of a loss and its derivatives, and every rewriting step behind them.
+
+    Made by `differentiate` and by `Derivation.hessian_vector_product`.
+
+    Attributes
+    ----------
+    equations : tuple of Equation
+        (name, expression, shape, rule, phase); phase is "forward", "loss", "backward", "tangent" or "hessian".
+    steps : tuple of Step
+        (rule, before, after, equation).
+    notes : tuple of str
+
+    Examples
+    --------
+    >>> import chainrule as cr
+    >>> X, w, y = cr.matrix("X", "n", "d"), cr.matrix("w", "d", 1), cr.matrix("y", "n", 1)
+    >>> d = cr.differentiate(cr.sum((X @ w - y) * (X @ w - y)), w, hessian=True)
+    >>> print(d["dw"])
+    dw = 2 X' (X w - y)
+    >>> print(d["H_w"])
+    H_w = 2 X' X
+    >>> d.check().ok
+    True
+    """
+
+    derived: Derived
+    parameters: tuple[Node, ...]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def equations(self) -> tuple[Equation, ...]:
+        """The named equations in order."""
+        return self.derived.equations
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """Every rewriting step, in the order taken."""
+        return self.derived.steps
+
+    def __getitem__(self, name: str) -> Equation:
+        for e in self.equations:
+            if e.name == name:
+                return e
+        raise UnknownNameError(f"no equation for {name!r} here{nearest(name, [e.name for e in self.equations])}")
+
+    def __iter__(self) -> Iterator[Equation]:
+        return iter(self.equations)
+
+    def __len__(self) -> int:
+        return len(self.equations)
+
+    def __str__(self) -> str:
+        """The equations with shapes, within 80 columns."""
+        notes = [line for note in self.notes for line in textwrap.wrap(f"note: {note}", WIDTH, subsequent_indent="  ")]
+        return "\n".join([*notes, equations_text(self.equations)])
+
+    def __repr__(self) -> str:
+        return f"<Derivatives: {', '.join(e.name for e in self.equations)}>"
+
+    def latex(self, **options: Any) -> str:
+        """Write the equations as LaTeX, which needs amsmath."""
+        return view_latex(self.derived, "equations", **options)
+
+    def source(self, language: str = "numpy") -> str:
+        """Write the equations as assignments; they need the matrices, and sizes such as `n` where they stand."""
+        return source({e.name: e.node for e in self.equations}, language=language)
+
+    def verify(self, random_state: int = 0) -> Verification:
+        """Replay every step on random numbers, and the gradient against finite differences."""
+        return verify(self.derived, random_state=random_state)
+
+    def at(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Compute every equation where the loss is differentiable.
+
+        Parameters
+        ----------
+        values : mapping of str to array-like
+            One for each symbol, as `evaluate` takes them.
+
+        Returns
+        -------
+        dict of str to ndarray
+
+        Raises
+        ------
+        DerivationError
+            If the loss has a kink there; `evaluate` would give a subgradient.
+
+        Examples
+        --------
+        >>> import chainrule as cr
+        >>> x = cr.matrix("x", 2, 1)
+        >>> cr.differentiate(cr.sum(cr.abs(x)), x).at({"x": [[1], [0]]})
+        Traceback (most recent call last):
+            ...
+        chainrule.errors.DerivationError: not differentiable here: abs has a kink at 0, and entry [2, 1] of x is 0
+        """
+        loss = next(e for e in reversed(self.equations) if e.phase == "loss").expression
+        with np.errstate(all="ignore"):
+            refuse_kinks(loss, values)
+            return dict(self._values(dict(values)))
+
+    def check(self, random_state: int = 0) -> GradientReport:
+        """Compare every derivative with finite differences: gradients of the loss, second derivatives of gradients.
+
+        Returns
+        -------
+        GradientReport
+            At random numbers where the loss is finite and smooth; one block for each derivative.
+        """
+        rng = np.random.default_rng(random_state)
+        reports: list[GradientReport] = []
+        for draw in range(DRAWS):
+            values = _random_values(self.equations, draw, rng)
+            with np.errstate(all="ignore"):
+                if not all(np.isfinite(a).all() for a in self._values(values).values()):
+                    continue
+                reports.append(self._checked(values, rng))
+            if reports[-1].ok:
+                return reports[-1]
+        if not reports:
+            raise DerivationError("the loss is not finite at any of the random points tried: check it where it is")
+        return reports[0]
+
+    def _values(self, values: Values) -> Mapping[str, Any]:
+        names = [e.name for e in self.equations]
+        return dict(zip(names, evaluate_all([e.expression for e in self.equations], values), strict=True))
+
+    def _checked(self, values: Values, rng: np.random.Generator) -> GradientReport:
+        """First derivatives against the loss, second ones against a random combination of the first."""
+        at = {str(W.name): values[str(W.name)] for W in self.parameters}
+        last = next(e for e in reversed(self.equations) if e.phase == "loss")
+        own = self._factor(last.name, values)  # of a loss and derivatives that are multiples, in some conventions
+        first = {name: self._values(values)[f"d{name}"] * own / self._factor(f"d{name}", values) for name in at}
+        loss = last.expression
+        blocks = dict(check_gradient(lambda p: _number([loss], {**values, **p}), first, at, random_state=rng).blocks)
+        second = [e for e in self.equations if e.phase == "hessian"]
+        for e in second:
+            blocks[e.name] = self._second(e, values, rng)
+        return GradientReport(blocks, 1e-6)
+
+    def _factor(self, name: str, values: Values) -> float:
+        known = self.derived.factors
+        return _number([known[name]], values) if name in known else 1.0
+
+    def _second(self, e: Equation, values: Values, rng: np.random.Generator) -> Any:
+        """<C, dW> by W along the direction of a product, or by the entries of the vector of a Hessian."""
+        found = self._values(values)[e.name]
+        wrt = {f"H_{W.name}": W for W in self.parameters}.get(e.name)
+        G = self[f"d{wrt.name}" if wrt else e.name.removesuffix("_dot")]
+        C = rng.standard_normal(tuple(map(int, np.shape(self._values(values)[G.name]))))
+
+        def weighed(point: Values) -> float:
+            return float(np.sum(C * evaluate_all([G.expression], {**values, **point})[0]))
+
+        if wrt is not None:
+            name = str(wrt.name)
+            along = (found.T @ C.reshape((-1, 1), order="F")).reshape(C.shape, order="F")
+            report = check_gradient(lambda p: weighed({name: p}), along, values[name], random_state=rng)
+        else:
+            moves = {
+                name: values[dotted(name)] for name in (str(W.name) for W in self.parameters) if dotted(name) in values
+            }
+
+            def along_the_line(t: Any) -> float:
+                return weighed({name: values[name] + (t[0] - 1) * move for name, move in moves.items()})
+
+            slope = np.array([np.sum(C * found)])
+            report = check_gradient(along_the_line, slope, np.ones(1), random_state=rng)
+        return next(iter(report.blocks.values()))
+
+
+def differentiate(loss: Node, *wrt: Node, hessian: bool = False) -> Derivatives:
+    """Derive a loss by matrices as named equations, with every step: `gradient`, to be shown and checked.
+
+    Parameters
+    ----------
+    loss : Node of shape (1, 1)
+    *wrt : Node
+        Symbols.
+    hessian : bool
+        With the Hessian H_w by each symbol w, or, where no matrix is found for it, its product dw_dot with a
+        direction w_dot.
+
+    Returns
+    -------
+    Derivatives
+
+    Examples
+    --------
+    >>> import chainrule as cr
+    >>> X = cr.matrix("X", "n", "n")
+    >>> print(cr.differentiate(cr.logdet(X), X))
+    loss
+      loss = log|det(X)|  (1 x 1)
+    backward
+        dX = X^-T         (n x n)  log-determinant
+    """
+    check_scalar(loss)
+    symbols = {str(n.name): n for n in toposort(loss) if n.op is symbol_op}
+    for w in wrt:
+        if w.op is not symbol_op:
+            raise DerivationError(f"equations are named after symbols, and {called(w)} is none: use gradient()")
+    if not wrt:
+        raise DerivationError("differentiate() needs at least one symbol: differentiate(loss, W)")
+    taken = {*symbols, *(str(n.value) for n in toposort(loss) if n.op is define_op)}
+    name = next(each for each in ("loss", "f", "L", "loss_") if each not in taken)
+    inner = [(n, "", "forward") for n in toposort(loss) if n.op is define_op]
+    finish = (transposes_leave_sums, minus_enters) if inner else (transposes_leave_sums,)
+    derived = derive_equations([*inner, (define(name, loss), "", "loss")], wrt, rules=ANY, finish=finish)  # type: ignore[list-item]
+    notes = where_not_differentiable(loss)
+    if not hessian:
+        return Derivatives(derived, wrt, tuple(notes))
+    found: list[Equation] = []
+    products: list[Node] = []
+    for w in wrt:
+        try:
+            H = hessian_of(loss, w)
+            found.append(Equation(f"H_{w.name}", H, H.shape, "second derivatives", "hessian"))
+        except DerivationError as error:
+            notes.append(str(error))
+            products.append(w)
+    for w in products:
+        extended = with_tangents(derived, [w], ANY)
+        found += [e for e in extended.equations if e.phase in ("tangent", "hessian")]
+    return Derivatives(Derived((*derived.equations, *found), derived.steps), wrt, tuple(notes))
+
+
+# ---- where there is no derivative
+
+
+def kinks(node: Node) -> tuple[float, ...]:
+    """Where a function's derivative jumps, as values of its operand."""
+    if not is_function(node):
+        return ()
+    function = function_of(node)
+    return (0.0,) if node.op is norm.op else function.kinks(*node.value)
+
+
+def where_not_differentiable(loss: Node) -> list[str]:
+    """In words, where the loss may have no derivative."""
+    found: dict[str, None] = {}
+    for node in toposort(loss):
+        if places := kinks(node):
+            at = " or ".join(number_text(p, exact=True) for p in places)
+            what = "there its derivative is not defined" if node.op is norm.op else "there a subgradient is used"
+            found[f"{text(node)} has a kink where {text(node.args[0])} is {at}: {what}"] = None
+    return list(found)
+
+
+def refuse_kinks(loss: Node, values: Mapping[str, Any]) -> None:
+    """Raise where an operand of a function is at its kink."""
+    nodes = [node for node in toposort(loss) if kinks(node)]
+    arrays = evaluate_all([node.args[0] for node in nodes], values)
+    for node, array in zip(nodes, arrays, strict=True):
+        for kink in kinks(node):
+            hit = (array == kink).all(keepdims=True) if node.op is norm.op else array == kink
+            if hit.any():
+                row, column = (int(i) + 1 for i in np.argwhere(hit)[0])
+                entry = "" if node.op is norm.op else f"entry [{row}, {column}] of "
+                name = function_of(node).text.partition("(")[0].strip("|{0}") or function_of(node).name
+                at = number_text(kink, exact=True)
+                message = f"{name} has a kink at {at}, and {entry}{text(node.args[0])} is {at}"
+                raise DerivationError(f"not differentiable here: {message}")
+
+
+# ---- numbers to check at
+
+
+def _number(expressions: list[Node], values: Values) -> float:
+    return float(evaluate_all(expressions, values)[0].item())
+
+
+def _random_values(equations: tuple[Equation, ...], draw: int, rng: np.random.Generator) -> Values:
+    """Numbers for every symbol, of the declared facts: positive in every other draw, sizes in turn."""
+    nodes = list(toposort(*(e.expression for e in equations)))
+    names = sorted({name for n in nodes for s in n.shape for name in factors(s)[1]})
+    names += sorted({n.value.name for n in nodes if n.op is symbol_op and n.value.role == "size"} - set(names))
+    values: Values = {name: SIZES[(i + draw) % len(SIZES)] for i, name in enumerate(names)}
+    for n in nodes:
+        if n.op is symbol_op and n.value.role != "size":
+            shape = tuple(int(np.prod([values[s] for s in factors(size)[1]])) * factors(size)[0] for size in n.shape)
+            values[n.value.name] = _random(shape, set(n.value.facts), draw % 2 == 1, rng)
+    return values
+
+
+def _random(shape: tuple[int, ...], facts: set[str], positive: bool, rng: np.random.Generator) -> Any:
+    A = rng.standard_normal(shape)
+    if positive or facts - {"symmetric"}:
+        A = np.exp(A / 2)
+    if "symmetric" in facts:
+        A = A + A.T
+    for fact, axis in (("rows_sum_to_one", 1), ("columns_sum_to_one", 0)):
+        A = A / A.sum(axis=axis, keepdims=True) if fact in facts else A
+    return A

@@ -1,0 +1,400 @@
+"""Identities of functions of whole matrices, for the derivatives of any expression; the docstring is the identity.
+
+`ANY` is all rules together. Networks need none of these here: their equations have the normal form of rules.py.
+"""
+
+from __future__ import annotations
+
+from itertools import islice
+
+from chainrule.algebra import collected, constant, is_long, length
+from chainrule.expr import (
+    Node,
+    add_op,
+    full,
+    full_op,
+    hadamard_op,
+    is_atom,
+    matmul_op,
+    ones,
+    rebuild,
+    scale,
+    scale_op,
+    size,
+    transpose_op,
+    walk,
+)
+from chainrule.matrix_functions import (
+    block_products,
+    by,
+    combined_blocks,
+    det,
+    diag,
+    diagonal,
+    eye,
+    inv,
+    is_identity,
+    kron,
+    logdet,
+    norm,
+    trace,
+    unvec,
+    vec,
+)
+from chainrule.primitives import logistic, power, reciprocal
+from chainrule.products import PRODUCTS, chain, common_factors_leave_sums, is_symmetric, product, transpose
+from chainrule.rewrite import Rule, on
+from chainrule.rules import INWARD, is_ones_column, is_ones_row
+from chainrule.substitute import replaced
+
+MOST_ENTRIES = 64  # nodes of a sum of products that are looked at
+LINEAR = (trace, diag, diagonal, vec, unvec, kron, block_products, combined_blocks)
+
+
+# ---- numbers, known and unknown
+
+
+@on(scale_op)
+def coefficients_are_opened(node: Node) -> Node | None:
+    """(k s) A = k s A, and (1/s) A has s below: what stands in front is a number times powers."""
+    number, powers, opened = node.value[0], [], False
+    for s, e in zip(node.args[1:], node.value[1], strict=True):
+        if (k := constant(s)) is not None and (k or e > 0):
+            number *= k**e
+        elif s.op is scale_op:
+            number *= s.value[0] ** e
+            powers += [(s.args[0], e), *((t, e * f) for t, f in zip(s.args[1:], s.value[1], strict=True))]
+        elif s.op is hadamard_op or (s.op is matmul_op and all(a.shape == (1, 1) for a in s.args)):
+            powers += [(a, e) for a in s.args]
+        elif s.op is reciprocal.op:
+            powers.append((s.args[0], -e))
+        else:
+            powers.append((s, e))
+            continue
+        opened = True
+    return scale(node.args[0], number, *powers) if opened else None
+
+
+@on(scale_op)
+def a_lone_coefficient_is_a_number(node: Node) -> Node | None:
+    """s 1 = s for a 1 x 1 expression s, which need not stand in front of a 1."""
+    s = node.args[1] if len(node.args) == 2 else None
+    plain = s is not None and node.value[1] == (1,) and constant(node.args[0]) == 1 and not is_atom(s)
+    return scale(s, node.value[0]) if plain and s is not None and node.shape == (1, 1) else None
+
+
+@on(matmul_op)
+def scalars_leave_products(node: Node) -> Node | None:
+    """A s = s A for a 1 x 1 expression s."""
+    a, b = node.args
+    if b.shape == (1, 1):
+        return by(a, b)
+    return by(b, a) if a.shape == (1, 1) else None
+
+
+@on(*(f.op for f in LINEAR))
+def numbers_leave_linear_functions(node: Node) -> Node | None:
+    """f(kA) = k f(A) for the trace, diagonals, vec and Kronecker products."""
+    for i, a in enumerate(node.args):
+        if a.op is scale_op:
+            bare = tuple(a.args[0] if j == i else b for j, b in enumerate(node.args))
+            return scale(rebuild(node, bare), a.value[0], *zip(a.args[1:], a.value[1], strict=True))
+    return None
+
+
+@on(*(f.op for f in LINEAR))
+def linear_functions_of_zero(node: Node) -> Node | None:
+    """f(0) = 0 for the trace, diagonals, vec and Kronecker products."""
+    operands = node.args[:1] if node.op is unvec.op else node.args
+    return full(0, node.shape) if any(constant(a) == 0 for a in operands) else None
+
+
+@on(inv.op)
+def numbers_leave_inverses(node: Node) -> Node | None:
+    """(kA)^-1 = A^-1/k."""
+    a = node.args[0]
+    if a.op is not scale_op:
+        return None
+    return scale(inv(a.args[0]), 1 / a.value[0], *((s, -e) for s, e in zip(a.args[1:], a.value[1], strict=True)))
+
+
+# ---- transposes, symmetric matrices, inverses
+
+
+@on(transpose_op)
+def symmetric_matrices_are_their_transposes(node: Node) -> Node | None:
+    """A' = A for a symmetric A, such as one declared so, a diagonal matrix, B'B, and their inverses."""
+    return node.args[0] if is_symmetric(node.args[0]) else None
+
+
+@on(inv.op)
+def inverses_of_inverses(node: Node) -> Node | None:
+    """(A^-1)^-1 = A and (A')^-1 = (A^-1)'."""
+    a = node.args[0]
+    return a.args[0] if a.op is inv.op else inv(a.args[0]).T if a.op is transpose_op else None
+
+
+@on(inv.op)
+def inverses_of_products(node: Node) -> Node | None:
+    """(A B)^-1 = B^-1 A^-1 for square A and B."""
+    factors = chain(node.args[0])
+    if len(factors) == 1 or any(f.shape != node.shape for f in factors):
+        return None
+    return product([inv(f) for f in reversed(factors)])
+
+
+@on(inv.op)
+def inverses_of_diagonals(node: Node) -> Node | None:
+    """Diag(a)^-1 = Diag(1/a), I^-1 = I, (A ⊗ B)^-1 = A^-1 ⊗ B^-1 for square A and B."""
+    a = node.args[0]
+    if a.op is diag.op:
+        return a if is_identity(a) else diag(reciprocal(a.args[0]))
+    if a.op is kron.op and all(x.shape[0] == x.shape[1] for x in a.args):
+        return kron(*map(inv, a.args))
+    return None
+
+
+@on(trace.op, det.op, logdet.op, diagonal.op)
+def transposes_leave_what_does_not_see_them(node: Node) -> Node | None:
+    """f(A') = f(A) for the trace, the determinant and the diagonal; also where that has fewer transposes."""
+    a = node.args[0]
+    if a.op is transpose_op:
+        return rebuild(node, (a.args[0],))
+    return None
+
+
+@on(norm.op)
+def norms_of_transposes(node: Node) -> Node | None:
+    """‖A'‖ = ‖A‖ = ‖-A‖."""
+    a = node.args[0]
+    if a.op is transpose_op or (a.op is scale_op and a.value == (-1, ())):
+        return norm(a.args[0])
+    return None
+
+
+# ---- traces, diagonals, vec, Kronecker products
+
+
+@on(trace.op)
+def traces_are_known(node: Node) -> Node | None:
+    """tr(a b') = b'a, tr(I) = n, tr(Diag(a)) = 1'a, tr(A ⊗ B) = tr(A) tr(B)."""
+    a = node.args[0]
+    if a.op is matmul_op and a.args[0].shape[1] == 1:
+        return a.args[1] @ a.args[0]
+    if a.op is diag.op:
+        count = size(a.shape[0])
+        if is_identity(a):
+            return full(count, (1, 1)) if isinstance(count, int) else count
+        return ones(a.shape[0]).T @ a.args[0]
+    if a.op is kron.op and all(x.shape[0] == x.shape[1] for x in a.args):
+        return by(trace(a.args[0]), trace(a.args[1]))
+    return None
+
+
+@on(diagonal.op)
+def diagonals_are_known(node: Node) -> Node | None:
+    """diag(Diag(a)) = a, diag(a b') = a ∘ b."""
+    a = node.args[0]
+    if a.op is diag.op:
+        return a.args[0]
+    if a.op is matmul_op and a.args[0].shape[1] == 1:
+        return a.args[0] * a.args[1].T
+    return None
+
+
+@on(matmul_op)
+def diagonal_matrices_scale(node: Node) -> Node | None:
+    """Diag(a) b = a ∘ b, b' Diag(a) = (b ∘ a)', Diag(a) Diag(b) = Diag(a ∘ b)."""
+    a, b = node.args
+    if a.op is diag.op and b.op is diag.op:
+        return diag(a.args[0] * b.args[0])
+    if a.op is diag.op and b.shape[1] == 1:
+        return a.args[0] * b
+    if b.op is diag.op and a.shape[0] == 1:
+        return a * b.args[0].T
+    return None
+
+
+@on(hadamard_op)
+def diagonals_are_cut_out(node: Node) -> Node | None:
+    """Diag(a) ∘ A = Diag(a ∘ diag(A))."""
+    for a, b in (node.args, node.args[::-1]):
+        if a.op is diag.op:
+            return diag(a.args[0] * diagonal(b))
+    return None
+
+
+@on(matmul_op)
+def diagonal_matrices_enter_sums(node: Node) -> Node | None:
+    """Diag(a) (I + b c') = Diag(a) + (a ∘ b) c'."""
+    a, b = node.args
+    terms = [t.args[0] if t.op is scale_op else t for t in b.args] if a.op is diag.op and b.op is add_op else []
+    if terms and all(is_identity(t) or (t.op is matmul_op and t.args[0].shape[1] == 1) for t in terms):
+        return a @ b.args[0] + a @ b.args[1]
+    return None
+
+
+@on(add_op)
+def complements_of_logistics(node: Node) -> Node | None:
+    """logistic(-z) = 1 - logistic(z), where a sum has both and is halved: else it would only lose digits."""
+    if is_long(node):
+        return None
+    found = {n: None for n in islice(walk([node], _entries_of), MOST_ENTRIES) if n.op is logistic.op}
+    for s in found:
+        if (z := s.args[0]).op is scale_op and z.value[0] < 0 and (other := logistic(-z)) in found:
+            shorter = min(collected(replaced(node, {s: 1 - other})), key=length, default=node)
+            return shorter if 2 * length(shorter) <= length(node) else None
+    return None
+
+
+def _entries_of(node: Node) -> tuple[Node, ...]:
+    return node.args if node.op in (add_op, hadamard_op) else node.args[:1] if node.op is scale_op else ()
+
+
+@on(matmul_op)
+def sums_of_products_are_products(node: Node) -> Node | None:
+    """1' (a ∘ b) = a'b for columns, (a ∘ b) 1 = a b' for rows, 1' (A ∘ B') 1 = tr(B A), 1' diag(A) = tr(A)."""
+    a, b = node.args
+    if node.shape != (1, 1):
+        return None
+    if is_ones_row(a):
+        if b.op is diagonal.op:
+            return trace(b.args[0])
+        return b.args[0].T @ b.args[1] if _is_plain_product(b) else None
+    if not is_ones_column(b):
+        return None
+    if a.op is matmul_op and is_ones_row(a.args[0]) and a.args[1].op is hadamard_op:
+        for A, B in (a.args[1].args, a.args[1].args[::-1]):
+            if B.op is transpose_op:
+                return trace(B.args[0] @ A)
+    return a.args[0] @ a.args[1].T if _is_plain_product(a) else None
+
+
+def _is_plain_product(node: Node) -> bool:
+    """a ∘ b of two factors, neither of them a sum, which would be transposed term by term."""
+    return node.op is hadamard_op and not any(x.op in (add_op, hadamard_op) or constant(x) for x in node.args)
+
+
+@on(vec.op, unvec.op)
+def folding_undoes_vec(node: Node) -> Node | None:
+    """unvec(vec(A)) = A and vec(unvec(a)) = a; vec(a) = a for a column, a' for a row."""
+    a = node.args[0]
+    if node.op is unvec.op and a.op is vec.op and a.args[0].shape == node.shape:
+        return a.args[0]
+    if node.op is vec.op and a.op is unvec.op:
+        return a.args[0]
+    if a.shape == node.shape:
+        return a
+    return a.T if node.op is vec.op and a.shape[0] == 1 else None
+
+
+@on(unvec.op)
+def sums_fold_term_by_term(node: Node) -> Node | None:
+    """unvec(a + b) = unvec(a) + unvec(b), where a term unfolds."""
+    a = node.args[0]
+    terms = [t.args[0] if t.op is scale_op else t for t in a.args] if a.op is add_op else []
+    if any(t.op in (vec.op, add_op) for t in terms):
+        return unvec(a.args[0], node.args[1]) + unvec(a.args[1], node.args[1])
+    return None
+
+
+@on(matmul_op)
+def kronecker_products_meet(node: Node) -> Node | None:
+    """(A ⊗ B) vec(X) = vec(B X A'), and (A ⊗ B)(C ⊗ D) = A C ⊗ B D."""
+    a, b = node.args
+    if a.op is not kron.op:
+        return None
+    A, B = a.args
+    if b.op is kron.op and (A.shape[1], B.shape[1]) == (b.args[0].shape[0], b.args[1].shape[0]):
+        return kron(A @ b.args[0], B @ b.args[1])
+    if b.op is vec.op and b.args[0].shape == (B.shape[1], A.shape[1]):
+        return vec(product([B, b.args[0], transpose(A)]))
+    return None
+
+
+@on(block_products.op, combined_blocks.op)
+def blocks_of_kronecker_products(node: Node) -> Node | None:
+    """The blocks of A ⊗ B are a_ij B, those of I are I or 0: with C they give tr(B'C) A or tr(A'C) B, and tr(C) I."""
+    K, C = node.args
+    first = node.op is block_products.op
+    if K.op is kron.op:
+        A, B = K.args if first else K.args[::-1]
+        return by(A, trace(B.T @ C)) if B.shape == C.shape else None
+    if is_identity(K) and C.shape[0] == C.shape[1]:
+        return by(eye(node.shape[0]), trace(C))
+    if K.op is full_op:
+        return by(full(K.value, node.shape), ones(C.shape[0]).T @ C @ ones(C.shape[1]))
+    return None
+
+
+@on(kron.op)
+def rows_and_columns_multiply(node: Node) -> Node | None:
+    """a ⊗ b' = b' ⊗ a = a b'."""
+    for a, b in (node.args, node.args[::-1]):
+        if a.shape[1] == 1 and b.shape[0] == 1:
+            return a @ b
+    return None
+
+
+@on(hadamard_op, power.op)
+def powers_of_numbers_are_coefficients(node: Node) -> Node | None:
+    """s ∘ t = s t and s^k of 1 x 1 expressions, in front."""
+    if node.shape != (1, 1) or any(constant(a) is not None for a in node.args):
+        return None
+    if node.op is hadamard_op:
+        return scale(full(1, (1, 1)), 1, *((a, 1) for a in node.args))
+    k = node.value[0]
+    return scale(full(1, (1, 1)), 1, (node.args[0], int(k))) if k.is_integer() else None
+
+
+@on(kron.op)
+def kronecker_products_of_numbers(node: Node) -> Node | None:
+    """s ⊗ A = A ⊗ s = s A for a 1 x 1 expression s, and I ⊗ I = I."""
+    a, b = node.args
+    if is_identity(a) and is_identity(b):
+        return eye(node.shape[0])
+    return by(b, a) if a.shape == (1, 1) else by(a, b) if b.shape == (1, 1) else None
+
+
+@on(scale_op)
+def squares_of_norms(node: Node) -> Node | None:
+    """‖A‖^2 = 1' (A ∘ A) 1, above a fraction."""
+    powers = list(zip(node.args[1:], node.value[1], strict=True))
+    for s, e in powers:
+        if s.op is norm.op and e >= 2:
+            A = s.args[0]
+            square = ones(A.shape[0]).T @ (A * A) @ ones(A.shape[1])
+            return scale(node.args[0], node.value[0], *powers, (s, -2), (square, 1))
+    return None
+
+
+IDENTITIES: tuple[Rule, ...] = (
+    symmetric_matrices_are_their_transposes,
+    coefficients_are_opened,
+    a_lone_coefficient_is_a_number,
+    scalars_leave_products,
+    numbers_leave_linear_functions,
+    linear_functions_of_zero,
+    numbers_leave_inverses,
+    inverses_of_inverses,
+    inverses_of_products,
+    inverses_of_diagonals,
+    transposes_leave_what_does_not_see_them,
+    norms_of_transposes,
+    traces_are_known,
+    diagonals_are_known,
+    diagonal_matrices_scale,
+    diagonals_are_cut_out,
+    diagonal_matrices_enter_sums,
+    complements_of_logistics,
+    sums_of_products_are_products,
+    rows_and_columns_multiply,
+    powers_of_numbers_are_coefficients,
+    folding_undoes_vec,
+    sums_fold_term_by_term,
+    kronecker_products_meet,
+    kronecker_products_of_numbers,
+    blocks_of_kronecker_products,
+    squares_of_norms,
+)
+ANY: tuple[Rule, ...] = (*IDENTITIES, *PRODUCTS, *INWARD, common_factors_leave_sums)

@@ -1,0 +1,86 @@
+"""What a typed formula may call: every function of the rule book and every loss by name, and a few reductions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import chainrule.activations  # enters its records  # noqa: F401
+from chainrule.expr import Node, ones, scale, size, sum
+from chainrule.functions import FUNCTIONS, Function
+from chainrule.losses import FACTS, LOSSES
+from chainrule.matrix_functions import det, diag, diagonal, inv, kron, logdet, norm, trace, vec
+from chainrule.primitives import abs
+
+# What is known of the shape of the value: that of the operand, of both operands (one may be 1 x 1), 1 x 1, ...
+Shaped = Literal["same", "pair", "loss", "row", "number", "number of square", "square", "diagonal", "column", "blocks"]
+
+
+@dataclass(frozen=True)
+class Call:
+    """A function that formulas may call: how many matrices it takes, of what shape it is, and what it builds."""
+
+    shaped: Shaped
+    build: Callable[..., Node]
+    operands: int = 1
+    parameters: int = 0
+    along: bool = False  # does it go along rows, or down a column?
+    facts: tuple[str, ...] = ()  # what a loss relies on of its targets
+
+
+def mean(A: Node) -> Node:
+    """The sum of all entries, divided by their number."""
+    counts = [size(s) for s in A.shape]
+    number = 1
+    for count in counts:
+        number *= count if isinstance(count, int) else 1
+    return scale(total(A), f"1/{number}", *((count, -1) for count in counts if isinstance(count, Node)))
+
+
+def total(A: Node) -> Node:
+    """The sum of all entries."""
+    return ones(A.shape[0]).T @ A if A.shape[1] == 1 else sum(A)
+
+
+def either_diagonal(A: Node) -> Node:
+    """The diagonal matrix of a column, or the diagonal of a square matrix."""
+    return diag(A) if A.shape[1] == 1 else diagonal(A)
+
+
+def down_a_column(function: Function) -> Callable[..., Node]:
+    """A function of rows as people mean it: of a column, down the column."""
+    return lambda A, *values: (function.twin if A.shape[1] == 1 != A.shape[0] else function)(A, *values)
+
+
+def _of_the_rule_book() -> dict[str, Call]:
+    found = {}
+    for f in FUNCTIONS.values():
+        if f.whole or f.axis == 0:
+            continue
+        shaped: Shaped = "pair" if f.operands == 2 else "same" if f.op.shape(("r", "c")) == ("r", "c") else "row"
+        build = down_a_column(f) if f.axis is not None else f
+        for name in (f.name, *f.aliases):
+            found[name] = Call(shaped, build, f.operands, len(f.parameters), f.axis is not None)
+    return found
+
+
+CALLS: Mapping[str, Call] = {
+    **_of_the_rule_book(),
+    **{
+        name: Call("loss", each, 2, len(each.parameters), facts=FACTS.get(each.targets, ()))
+        for name, each in LOSSES.items()
+    },
+    "sum": Call("number", total),
+    "mean": Call("number", mean),
+    "norm": Call("number", norm),
+    "norm1": Call("number", lambda A: total(abs(A))),
+    "tr": Call("number of square", trace),
+    "trace": Call("number of square", trace),
+    "det": Call("number of square", det),
+    "logdet": Call("number of square", logdet),
+    "inv": Call("square", inv),
+    "diag": Call("diagonal", either_diagonal),
+    "vec": Call("column", vec),
+    "kron": Call("blocks", kron, 2),
+}

@@ -1,0 +1,353 @@
+"""One entry of an equation, by index: in words, in symbols, in numbers. Indices count from 0, as in the programs."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from chainrule.derive import Equation
+from chainrule.errors import ShapeError
+from chainrule.expr import (
+    Node,
+    Symbol,
+    add_op,
+    apply,
+    fraction,
+    full,
+    full_op,
+    hadamard_op,
+    is_atom,
+    matmul_op,
+    ones_op,
+    scale,
+    scale_op,
+    symbol_op,
+    transpose_op,
+)
+from chainrule.functions import function_of, is_function
+from chainrule.render.latex import GAPS, LINE, alphabet
+from chainrule.render.lines import Piece, Written, broken, joined
+from chainrule.render.notation import ATOM, SUM, Notation, compose, is_ones
+from chainrule.render.text import TEXT, WIDTH, formula, formula_lines
+from chainrule.render.worked import entries
+from chainrule.shapes import show
+from chainrule.stack import block_op, bounds, hstack_op, vstack_op
+
+Array = np.ndarray[Any, np.dtype[np.float64]]
+STACKS = (hstack_op, vstack_op, block_op)
+MOST_TERMS = 4  # of a sum; others are left out
+MOST_LINES = 8  # of an entry written out
+
+
+def check_entry(e: Equation, i: int, j: int, counts: Callable[[Any], int]) -> None:
+    """An entry must be inside its matrix."""
+    rows, columns = map(counts, e.shape)
+    if not (0 <= i < rows and 0 <= j < columns):
+        raise ShapeError(f"{e.name} is {show((rows, columns))}: it has no entry [{i},{j}]; indices count from 0")
+
+
+# ---- in words
+
+
+def in_words(node: Node, i: int, j: int) -> str:
+    """What an entry is: row 1 of A1' times column 0 of dZ2."""
+    if is_atom(node):
+        return f"{node.name}[{i},{j}]"
+    if node.op is transpose_op:
+        return in_words(node.args[0], j, i) if is_atom(node.args[0]) else f"entry [{j},{i}] of {_spoken(node.args[0])}"
+    if node.op is matmul_op:
+        return _product_in_words(node, i, j)
+    if node.op in STACKS:
+        return in_words(*_part(node, i, j))
+    if node.op is add_op:
+        return _sum_in_words(node, i, j)
+    if node.op is hadamard_op:
+        first, second = (_grouped(a, i, j) for a in node.args)
+        return f"{first}{'' if ' ' not in first + second else ','} times {second}"
+    if node.op is scale_op:
+        number, exponents = node.value
+        k = formula(scale(full(1, (1, 1)), number, *zip(node.args[1:], exponents, strict=True)))
+        return f"{k} times {_grouped(node.args[0], i, j)}"
+    if node.op is full_op or node.op is ones_op:
+        return formula(full(1.0 if node.op is ones_op else node.value, (1, 1)))
+    function = function_of(node)
+    if function.whole:
+        return f"entry [{i},{j}] of {_name(node)} of {' and '.join(map(_spoken, node.args))}"
+    if function.axis is None:
+        return f"{_name(node)} of {' and '.join(_grouped(a, i, j) for a in node.args)}"
+    line, at = ("row", i) if function.axis else ("column", j)
+    return f"entry {j if function.axis else i} of {_name(node)} of {line} {at} of {_spoken(node.args[0])}"
+
+
+def _sum_in_words(node: Node, i: int, j: int) -> str:
+    terms: list[Node] = []
+    while node.op is add_op:
+        node, term = node.args
+        terms.insert(0, term)
+    words = in_words(node, i, j)
+    for term in terms[:MOST_TERMS]:
+        minus = term.op is scale_op and term.value[0] < 0
+        words += f", {'minus' if minus else 'plus'} {in_words(scale(term, -1) if minus else term, i, j)}"
+    more = len(terms) - MOST_TERMS
+    return words + (f", and {more} more terms" if more > 0 else "")
+
+
+def _product_in_words(node: Node, i: int, j: int) -> str:
+    a, b = node.args
+    if a.op is ones_op and b.shape[0] == 1:
+        return in_words(b, 0, j)
+    if is_ones(b) and b.op is transpose_op and a.shape[1] == 1:
+        return in_words(a, i, 0)
+    if is_ones(b) and a.op is matmul_op and is_ones(a.args[0]):
+        return f"the sum of all entries of {_spoken(a.args[1])}"
+    if is_ones(a):
+        return f"the sum of column {j} of {_spoken(b)}"
+    if is_ones(b):
+        return f"the sum of row {i} of {_spoken(a)}"
+    return f"row {i} of {_spoken(a)} times column {j} of {_spoken(b)}"
+
+
+def _grouped(node: Node, i: int, j: int) -> str:
+    words = in_words(node, i, j)
+    return f"({words})" if " " in words and not is_atom(node) else words
+
+
+def _spoken(node: Node) -> str:
+    written = formula(node)
+    return written if is_atom(node) or node.op in (transpose_op, *STACKS) else f"({written})"
+
+
+def _name(node: Node) -> str:
+    return node.op.name.removesuffix(".twin")
+
+
+# ---- as a formula of entries
+
+Key = tuple[Node, int, int]
+
+
+@dataclass(frozen=True)
+class EntryFormula:
+    """An entry as an expression of 1 x 1 symbols, and what each of these stands for; None for terms left out."""
+
+    expression: Node
+    symbols: Mapping[str, Key | None]
+
+
+def entry_formula(root: Node, i: int, j: int, counts: Callable[[Any], int]) -> EntryFormula:
+    """An entry written out over entries of what has a name; long sums are elided."""
+    made: dict[Key, Node] = {}
+    symbols: dict[str, Key | None] = {}
+
+    def symbol(key: Key | None) -> Node:
+        name = f"_{len(symbols)}"
+        symbols[name] = key
+        return apply(symbol_op, shape=(1, 1), value=Symbol(name))
+
+    stack = [(root, i, j)]
+    while stack:
+        key = stack[-1]
+        if key in made:
+            stack.pop()
+            continue
+        pairs = [(b, r, c) for b, r, c in _needed(*key, counts)]
+        if todo := [k for k in pairs if k not in made]:
+            stack.extend(todo)
+        else:
+            made[key] = _made(key, [made[k] for k in pairs], symbol, counts)
+            stack.pop()
+    return EntryFormula(made[root, i, j], symbols)
+
+
+def _is_leaf(node: Node) -> bool:
+    return is_atom(node) or (is_function(node) and not function_of(node).elementwise)
+
+
+def _needed(node: Node, i: int, j: int, counts: Callable[[Any], int]) -> list[Key]:
+    """The entries of operands that an entry is made of."""
+    if _is_leaf(node):
+        return []
+    if node.op is transpose_op:
+        return [(node.args[0], j, i)]
+    if node.op in STACKS:
+        return [_part(node, i, j)]
+    if node.op is matmul_op:
+        a, b = node.args
+        keys = [((a, i, k), (b, k, j)) for k in _terms(counts(a.shape[1])) if k is not None]
+        return [key for pair in keys for key in pair]
+    return [(a, i, j) if a.shape == node.shape else (a, 0, 0) for a in node.args]
+
+
+def _part(node: Node, i: int, j: int) -> Key:
+    """Of which matrix an entry of a stack or of a block is an entry."""
+    if node.op is block_op:
+        rows, columns = bounds(node)
+        return node.args[0], i + (rows[0] if rows else 0), j + (columns[0] if columns else 0)
+    along = 1 if node.op is hstack_op else 0
+    place = [i, j]
+    for part in node.args:
+        size = int(part.shape[along])
+        if place[along] < size:
+            return part, place[0], place[1]
+        place[along] -= size
+    raise AssertionError("an entry of a stack is in one of its parts")
+
+
+def _terms(count: int) -> list[int | None]:
+    return list(range(count)) if count <= MOST_TERMS else [*range(MOST_TERMS - 1), None, count - 1]
+
+
+def _made(key: Key, parts: list[Node], symbol: Callable[[Key | None], Node], counts: Callable[[Any], int]) -> Node:
+    node = key[0]
+    if _is_leaf(node):
+        return symbol(key)
+    if node.op is full_op or node.op is ones_op:
+        return full(1.0 if node.op is ones_op else node.value, (1, 1))
+    if node.op is transpose_op or node.op in STACKS:
+        return parts[0]
+    if node.op is not matmul_op:
+        if node.op is scale_op:
+            return _multiple(node, parts, symbol)
+        return _times(*parts) if node.op is hadamard_op else apply(node.op, *parts, value=node.value)
+    products = [_times(a, b) for a, b in zip(parts[::2], parts[1::2], strict=True)]
+    places = _terms(counts(node.args[0].shape[1]))
+    if None in places:
+        products.insert(places.index(None), symbol(None))
+    total = products[0] if products else full(0, (1, 1))
+    for p in products[1:]:
+        total = apply(add_op, total, p)
+    return total
+
+
+def _multiple(node: Node, parts: list[Node], symbol: Callable[[Key | None], Node]) -> Node:
+    """A coefficient before an entry: numbers and scalars multiply it, and what divides it stays below."""
+    number, exponents = node.value
+    powers = list(zip(node.args[1:], parts[1:], exponents, strict=True))
+    k = abs(number)
+    below = k if k.numerator == 1 and k.denominator < 1000 else 1
+    above = scale(full(1, (1, 1)), k / below, *((s, e) for s, _, e in powers if e > 0))
+    entry = parts[0] if above is full(1, (1, 1)) else _times(symbol((above, 0, 0)), parts[0])
+    return scale(entry, below if number > 0 else -below, *((part, e) for _, part, e in powers if e < 0))
+
+
+def _times(a: Node, b: Node) -> Node:
+    """A product of numbers, of which a factor 1 is not written."""
+    one = full(1, (1, 1))
+    return b if a is one else a if b is one else apply(hadamard_op, a, b)
+
+
+# ---- written
+
+
+def entry_text(e: Equation, i: int, j: int, values: Mapping[str, Array], digits: int, reasons: Sequence[str]) -> str:
+    """In words, in symbols and in numbers, within 80 columns."""
+    scalars, result = _looked_up(e, i, j, values)
+    place = f"{e.name}[{i},{j}]"
+    lines = formula_lines(e.expression, f"{e.name} = ")
+    lines += textwrap.wrap(f"{place} is {in_words(e.expression, i, j)}", WIDTH, subsequent_indent="  ")
+    for written in (
+        symbols_in(scalars, TEXT, formula, "{0}[{1}]"),
+        numbers_in(scalars, TEXT, lambda node: values[str(node.name)], digits),
+    ):
+        first, *more = broken(written.pieces, WIDTH - 4, WIDTH - 4, lambda piece: 0, TEXT.space)
+        cut = more if len(more) < MOST_LINES else [*more[: MOST_LINES - 2], (Piece("...", 3),)]
+        lines += [f"  = {joined(first)}", *(f"    {joined(line)}" for line in cut)]
+    lines.append(f"  = {entries([result], digits)[0]}")
+    for reason in reasons:
+        lines += textwrap.wrap(reason, WIDTH, initial_indent="  ", subsequent_indent="  ")
+    return "\n".join(lines)
+
+
+def entry_latex(e: Equation, i: int, j: int, values: Mapping[str, Array], digits: int, reasons: Sequence[str]) -> str:
+    """The same as a display that needs amsmath only; the reasons are for the text."""
+    scalars, result = _looked_up(e, i, j, values)
+    to = alphabet(known=values.keys())
+
+    def name(node: Node) -> str:
+        return compose(node, to).text
+
+    left = f"({to.name(e.name).text})_{{{i},{j}}}"
+    rows = []
+    for written in (
+        symbols_in(scalars, to, name, "({0})_{{{1}}}"),
+        numbers_in(scalars, to, lambda node: values[str(node.name)], digits),
+    ):
+        first, *more = broken(written.pieces, LINE - 2 * GAPS, LINE - 2 * GAPS, lambda piece: 2, to.space)
+        rows += [rf"  &= {joined(first)}", *(rf"  &\quad {joined(line)}" for line in more)]
+    body = " \\\\\n".join([*rows, f"  &= {entries([result], digits)[0]}"])
+    return f"\\begin{{align*}}\n  {left}\n{body}\n\\end{{align*}}"
+
+
+def _looked_up(e: Equation, i: int, j: int, values: Mapping[str, Array]) -> tuple[EntryFormula, float]:
+    n = values["n"].item()
+    count = lambda size: int(n) if isinstance(size, str) else int(size)
+    check_entry(e, i, j, count)
+    return entry_formula(e.expression, i, j, count), float(values[e.name][i, j])
+
+
+def symbols_in(formula: EntryFormula, to: Notation, name: Callable[[Node], str], index: str) -> Written:
+    """The formula in symbols: dZ2[0,1], or in LaTeX with the index below."""
+
+    def called(key: Key | None) -> str:
+        if key is None:
+            return DOTS[to is not TEXT]
+        node, i, j = key
+        if not _is_leaf(node):
+            return compose(node, to).text
+        if is_atom(node):
+            return name(node) if node.shape == (1, 1) else index.format(name(node), f"{i},{j}")
+        rowwise = function_of(node).axis
+        line = index.format(name(node.args[0]), f"{i},:" if rowwise else f":,{j}")
+        return index.format(f"{_function_name(node, to)}({line})", str(j if rowwise else i))
+
+    return _composed(formula, to, lambda key: Written((Piece(text := called(key), to.measure(text)),), ATOM))
+
+
+def numbers_in(formula: EntryFormula, to: Notation, value: Callable[[Node], Array], digits: int) -> Written:
+    """The formula in numbers."""
+
+    def written(key: Key | None) -> Written:
+        if key is None:
+            return Written((Piece(DOTS[to is not TEXT], 3),), ATOM)
+        node, i, j = key
+        if not _is_leaf(node):
+            number = _coefficient(node, value)
+        elif is_atom(node):
+            array = value(node)
+            number = array.item() if array.size == 1 else array[i, j]
+        else:
+            rowwise = function_of(node).axis
+            array = value(node.args[0])
+            line = entries((array[i] if rowwise else array[:, j]).tolist(), digits)
+            listed = ", ".join(line if len(line) <= MOST_TERMS else [*line[:3], DOTS[to is not TEXT], line[-1]])
+            text = f"{_function_name(node, to)}([{listed}])[{j if rowwise else i}]"
+            return Written((Piece(text, to.measure(text)),), ATOM)
+        text = entries([float(number)], digits)[0]
+        return Written((Piece(text, to.measure(text)),), ATOM if number >= 0 else SUM)
+
+    return _composed(formula, to, written)
+
+
+def _coefficient(node: Node, value: Callable[[Node], Array]) -> float:
+    k = float(node.value if node.op is full_op else node.value[0] * fraction(node.args[0].value))
+    for s, e in zip(node.args[1:], node.value[1] if node.op is scale_op else (), strict=True):
+        k *= float(value(s).item()) ** e
+    return k
+
+
+DOTS = ("...", r"\cdots")
+
+
+def _function_name(node: Node, to: Notation) -> str:
+    plain = node.op.name.removesuffix(".twin")
+    return plain if to is TEXT else rf"\operatorname{{{plain.replace('_', ' ')}}}"
+
+
+def _composed(formula: EntryFormula, to: Notation, written: Callable[[Key | None], Written]) -> Written:
+    """In the notation of numbers: their product is a dot."""
+    dotted = replace(to, hadamard="·" if to is TEXT else r"\cdot")
+    return compose(formula.expression, replace(dotted, name=lambda name: written(formula.symbols[name])))

@@ -1,0 +1,279 @@
+"""Formulas as people type them, ``sum((X w - y)^2)``, made into expressions: `parse` is the public entry.
+
+The grammar is in formula.py, what is known of shapes in reading.py. Here every part becomes a node.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+from chainrule.errors import ShapeError, SpecError, UnknownNameError, nearest
+from chainrule.expr import FACTS, Node, apply, full, hadamard_op, matrix, scale, size
+from chainrule.formula import Part
+from chainrule.matrix_functions import by, eye, kron, matrix_power, norm
+from chainrule.operators import CALLS, total
+from chainrule.primitives import power, reciprocal
+from chainrule.reading import Reading
+from chainrule.shapes import Shape, Size, check_size, show
+
+Sized = Mapping[str, Any] | Iterable[str]
+Value = Node | Fraction
+NUMBER: Shape = (1, 1)
+
+
+@dataclass(frozen=True)
+class Typed:
+    """A typed formula as an expression, which `parse` makes.
+
+    Attributes
+    ----------
+    expression : Node of shape (1, 1)
+    symbols : mapping of str to Node
+        Every matrix in it, by name.
+    inferred : tuple of str
+        The names whose shapes nobody declared.
+    notes : tuple of str
+        What was decided where two readings were possible.
+    text : str
+    """
+
+    expression: Node
+    symbols: Mapping[str, Node]
+    inferred: tuple[str, ...]
+    notes: tuple[str, ...]
+    text: str
+
+    def __getitem__(self, name: str) -> Node:
+        if name not in self.symbols:
+            raise UnknownNameError(f"no matrix {name!r} in {self.text!r}{nearest(name, self.symbols)}")
+        return self.symbols[name]
+
+
+def parse(text: str, sizes: Sized = ()) -> Typed:
+    """Read a typed formula of one number; it is parsed by a grammar, never evaluated.
+
+    Side by side or `@` is the matrix product, `.*` the product entry by entry, `'` or `.T` the transpose, `^` a power
+    (the matrix power of a square matrix, else entry by entry, as `.^` always is), `^-1` the inverse, `||x||` the norm.
+    Functions are those of the rule book, and sum, mean, tr, det, logdet, inv, diag, vec, kron. Names in lower case are
+    columns, or numbers where nothing else fits, unless their shape is declared; sizes that nobody declares follow from
+    the formula.
+
+    Parameters
+    ----------
+    text : str
+    sizes : mapping of str to shape, or iterable of str
+        Such as `{"X": "n x d", "A": "n x n symmetric", "w": (4, 1)}` or `["X: n x d"]`.
+
+    Returns
+    -------
+    Typed
+        With `expression`, and its matrices by name, such as `["w"]`.
+
+    Raises
+    ------
+    SpecError
+        On any mistake, with the text and carets under the mistake.
+
+    Examples
+    --------
+    >>> import chainrule as cr
+    >>> f = cr.parse("sum((X w - y)^2) + lam ||w||^2")
+    >>> f["w"].shape, f["lam"].shape
+    (('d', 1), (1, 1))
+    >>> cr.text(*cr.gradient(f.expression, f["w"]))
+    "2 (lam w + X' (X w - y))"
+    """
+    declared = declarations(sizes)
+    reading = Reading(text, {name: each.shape for name, each in declared.items()})
+    nobody = next((name for name in declared if name not in reading.symbols), None)
+    if nobody is not None and nobody not in reading.counts:
+        raise UnknownNameError(
+            f"a size is declared for {nobody!r}, which is not in {text!r}{nearest(nobody, reading.symbols)}"
+        )
+    needed = {p.args[1]: CALLS[p.word].facts for p in reading.parts if p.kind == "call" and CALLS[p.word].facts}
+    symbols: dict[str, Node] = {}
+    for place, part in enumerate(reading.parts):
+        if part.kind == "name" and part.word in reading.symbols:
+            facts = declared[part.word].facts if part.word in declared else ()
+            symbols[part.word] = matrix(part.word, *reading.shape(place), facts=facts or needed.get(place, ()))
+    notes: list[str] = []
+    whole = _node(reading, symbols, notes)
+    inferred = tuple(name for name in symbols if name not in declared)
+    return Typed(whole, symbols, inferred, tuple(dict.fromkeys(notes)), text)
+
+
+# ---- declared shapes
+
+
+@dataclass(frozen=True)
+class Declaration:
+    """What somebody said of a name."""
+
+    shape: Shape
+    facts: tuple[str, ...] = ()
+
+
+def declarations(sizes: Sized) -> dict[str, Declaration]:
+    """Shapes by name, from texts such as "X: n x d symmetric", or from a mapping."""
+    if isinstance(sizes, str):
+        sizes = [sizes]
+    if isinstance(sizes, Mapping):
+        sizes = [f"{name}: {each if isinstance(each, str) else _joined(name, each)}" for name, each in sizes.items()]
+    found: dict[str, Declaration] = {}
+    for text in (part for each in sizes for part in each.split(";") if part.strip()):
+        name, declared = _declaration(text)
+        if name in found:
+            raise SpecError(f"{name!r} is declared twice", text, text.index(name), len(name))
+        found[name] = declared
+    return found
+
+
+def _joined(name: str, shape: Any) -> str:
+    pair = shape if isinstance(shape, Sequence) else (shape,)
+    if not 1 <= len(pair) <= 2:
+        raise ShapeError(f"the shape of {name} is rows and columns, got {shape!r}")
+    return " x ".join(str(check_size(each)) for each in pair)
+
+
+def _declaration(text: str) -> tuple[str, Declaration]:
+    """`name (:|=) rows [(x|,) columns] facts`."""
+    spaced = re.sub(r"(?<=\d)x(?=\d)", " x ", text)
+    words = re.findall(r"\w+|[^\w\s]", spaced)
+    head, sizes, facts = words[:2], words[2:3], words[3:]
+    if facts and facts[0] in ("x", ",", "×") and len(facts) > 1:
+        sizes, facts = [*sizes, facts[1]], facts[2:]
+    if len(head) < 2 or head[1] not in (":", "=") or not head[0].isidentifier() or not sizes:
+        raise SpecError("a size is written as X: n x d, or X=3,4, or w: d for a column", text, 0, len(text))
+    for fact in facts:
+        if fact not in FACTS:
+            raise SpecError(f"unknown fact {fact!r}{nearest(fact, FACTS)}", text, text.rindex(fact), len(fact))
+    shape = tuple(_size(word, text) for word in sizes)
+    rows, columns = shape if len(shape) == 2 else (*shape, 1)
+    if "symmetric" in facts and rows != columns:
+        raise SpecError(f"a symmetric matrix is square, got {show((rows, columns))}", text, 0, len(text))
+    return head[0], Declaration((rows, columns), tuple(facts))
+
+
+def _size(word: str, text: str) -> Size:
+    if not (word.isdecimal() or word.isidentifier()) or word == "0":
+        raise SpecError(
+            f"a size is a name or a whole number of at least 1, got {word!r}", text, text.rindex(word), len(word)
+        )
+    return int(word) if word.isdecimal() else word
+
+
+# ---- nodes
+
+
+def _node(reading: Reading, symbols: Mapping[str, Node], notes: list[str]) -> Node:
+    """Every part as a node, or as the number it is; operands come first."""
+    made: list[Value] = []
+    for place, part in enumerate(reading.parts):
+        values = [made[a] for a in part.args]
+        try:
+            made.append(_made(reading, place, part, values, symbols, notes))
+        except (ShapeError, ZeroDivisionError, ValueError, TypeError) as error:
+            if isinstance(error, SpecError):
+                raise
+            reading.fail(str(error), part)
+    whole = made[-1]
+    assert isinstance(whole, Node)
+    return whole
+
+
+def _made(
+    reading: Reading, place: int, part: Part, values: list[Value], symbols: Mapping[str, Node], notes: list[str]
+) -> Value:
+    if part.kind == "number":
+        return part.number
+    if part.kind == "name":
+        if part.word in symbols:
+            return symbols[part.word]
+        count = eye(reading.shape(place)[0]) if part.word not in reading.counts else size(part.word)
+        assert isinstance(count, Node)
+        return count
+    if part.kind == "call":
+        return _called(reading, part, values, notes)
+    if part.kind in ("power", "entries"):
+        return _raised(reading, part, values[0], notes)
+    first = values[0]
+    if part.kind == "negative":
+        return -first
+    if part.kind == "transpose":
+        return first.T if isinstance(first, Node) else first
+    return _of_two(part.kind, first, values[1])
+
+
+def _of_two(kind: str, a: Value, b: Value) -> Value:
+    """A sign between two parts, of which either may be a number or 1 x 1."""
+    if not isinstance(a, Node) and not isinstance(b, Node):
+        return {"sum": a + b, "difference": a - b}[kind] if kind in ("sum", "difference") else _ratio(kind, a, b)
+    if kind == "sum":
+        return a + b
+    if kind == "difference":
+        return a - b
+    if kind in ("/", "./"):
+        return _divided(a, b)
+    if not isinstance(a, Node):
+        return scale(b, a)  # type: ignore[arg-type]  # one of the two is a node
+    if not isinstance(b, Node):
+        return scale(a, b)
+    if kind == "⊗":
+        return kron(a, b)
+    if NUMBER in (a.shape, b.shape):
+        return by(b, a) if a.shape == NUMBER else by(a, b)
+    return apply(hadamard_op, a, b) if kind == ".*" else a @ b
+
+
+def _ratio(kind: str, a: Fraction, b: Fraction) -> Fraction:
+    return a / b if kind in ("/", "./") else a * b
+
+
+def _divided(a: Value, b: Value) -> Node:
+    if not isinstance(b, Node):
+        assert isinstance(a, Node)
+        return a / b
+    above = a if isinstance(a, Node) else full(1, b.shape)
+    number = Fraction(1) if isinstance(a, Node) else a
+    if b.shape == NUMBER:
+        return scale(above, number, (b, -1))
+    return scale(above * reciprocal(b) if isinstance(a, Node) else reciprocal(b), number)
+
+
+def _raised(reading: Reading, part: Part, base: Value, notes: list[str]) -> Value:
+    """A power: of a square matrix the matrix power, and else entry by entry."""
+    k = part.number
+    if not isinstance(base, Node):
+        if k.denominator != 1:
+            return Fraction(float(base) ** float(k)).limit_denominator(10**15)
+        return base ** int(k)
+    if part.kind == "power" and base.shape[0] == base.shape[1] != 1:
+        if k.denominator != 1:
+            reading.fail(f"a matrix power is whole, got {k}: write .^ for a power of every entry", part)
+        if k != -1:
+            notes.append(f"^{k} of a square matrix is the matrix power; .^{k} goes entry by entry")
+        return matrix_power(base, int(k))
+    if part.kind == "power" and base.shape != NUMBER:
+        notes.append(f"^{k} of a matrix that is not square goes entry by entry, as .^{k} does")
+    if base.op is norm.op and k == 2:
+        inner = base.args[0]
+        return inner.T @ inner if inner.shape[1] == 1 else total(inner * inner)
+    if k == -1:
+        return scale(full(1, NUMBER), 1, (base, -1)) if base.shape == NUMBER else reciprocal(base)
+    if k.denominator == 1 and base.shape == NUMBER:
+        return scale(full(1, NUMBER), 1, (base, int(k)))
+    return apply(hadamard_op, base, base) if k == 2 else power(base, float(k))
+
+
+def _called(reading: Reading, part: Part, values: list[Value], notes: list[str]) -> Node:
+    call = CALLS[part.word]
+    matrices = values[: call.operands]
+    shape = next(v.shape for v in matrices if isinstance(v, Node))
+    if call.along and shape[1] == 1 != shape[0]:
+        notes.append(f"{part.word} of a column goes down the column")
+    lifted = [v if isinstance(v, Node) else full(v, shape) for v in matrices]
+    return call.build(*lifted, *(float(v) for v in values[call.operands :] if not isinstance(v, Node)))

@@ -1,0 +1,131 @@
+"""`chainrule gradient`."""
+
+import numpy as np
+import pytest
+
+from chainrule.check.gradient import WRONG
+from chainrule.check.report import BlockReport, GradientReport
+from chainrule.cli import main
+from chainrule.derivatives import Derivatives
+
+GOLDEN = """\
+sum((X w - y)^2)
+inferred: X (n x d), w (d x 1), y (n x 1)
+note: ^2 of a matrix that is not square goes entry by entry, as .^2 does
+loss
+  loss = 1' ((X w - y) ∘ (X w - y))  (1 x 1)
+backward
+    dw = 2 X' (X w - y)              (d x 1)  product
+"""
+
+
+def test_the_formula_its_shapes_its_gradient_and_that_it_was_checked(capsys):
+    assert main(["gradient", "sum((X w - y)^2)", "--wrt", "w"]) == 0
+
+    shown = capsys.readouterr().out
+    assert shown.startswith(GOLDEN)
+    assert shown.splitlines()[-1].startswith("checked against finite differences: worst relative error ")
+    assert all(len(line) <= 80 for line in shown.splitlines())
+
+
+def test_without_wrt_it_is_by_every_name(capsys):
+    assert main(["gradient", "x'A x"]) == 0
+
+    shown = capsys.readouterr().out
+    assert "dx = (A + A') x" in shown
+    assert "dA = x x'" in shown
+
+
+@pytest.mark.parametrize("wrt", [["--wrt", "x,b"], ["--wrt", "x", "--wrt", "b"]])
+def test_several_names(wrt, capsys):
+    assert main(["gradient", "x'A x + b'x", *wrt]) == 0
+
+    shown = capsys.readouterr().out
+    assert "dx = " in shown
+    assert "db = x" in shown
+    assert "dA" not in shown
+
+
+def test_declared_shapes_facts_and_the_hessian(capsys):
+    assert main(["gradient", "x'A x", "--wrt", "x", "--size", "A: n x n symmetric", "--hessian"]) == 0
+
+    shown = capsys.readouterr().out
+    assert "declared: A (n x n)\ninferred: x (n x 1)\n" in shown
+    assert "H_x = 2 A " in shown
+
+
+def test_a_hessian_without_a_matrix_is_a_product_with_a_direction(capsys):
+    assert main(["gradient", "logdet(X)", "--hessian"]) == 0
+
+    assert "dX_dot = -X^-T X_dot' X^-T" in capsys.readouterr().out
+
+
+def test_the_steps(capsys):
+    assert main(["gradient", "log(det(X'X))", "--size", "X=n,d", "--steps"]) == 0
+
+    shown = capsys.readouterr().out
+    assert "steps\n  1. " in shown
+    assert "symmetric matrices are their transposes, in dX\n       (X' X)^-T\n     = (X' X)^-1\n" in shown
+
+
+def test_a_program_runs_and_says_the_rest_elsewhere(capsys):
+    assert main(["gradient", "sum((X w - y)^2)", "--wrt", "w", "--source", "numpy"]) == 0
+
+    out, err = capsys.readouterr()
+    names = {"np": np, "X": np.eye(2), "w": np.array([[1.0], [2.0]]), "y": np.ones((2, 1))}
+    exec(out, names)
+    np.testing.assert_array_equal(names["dw"], [[0.0], [2.0]])
+    assert "checked against finite differences" in err
+
+
+def test_latex(capsys):
+    assert main(["gradient", "a'X^-1 b", "--wrt", "X", "--latex"]) == 0
+
+    assert r"\frac{\partial L}{\partial X} &= -X^{-\top} a b^{\top} X^{-\top}" in capsys.readouterr().out
+
+
+def test_to_a_file(tmp_path, capsys):
+    path = tmp_path / "g.tex"
+
+    assert main(["gradient", "x'x", "--latex", "--output", str(path)]) == 0
+
+    assert r"\begin{align*}" in path.read_text("utf-8")
+    assert capsys.readouterr().out.startswith("checked")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            ["sum(X*w)"],
+            "'*' has two readings: X w is the matrix product, X .* w goes entry by entry\n  sum(X*w)\n       ^",
+        ),
+        (["X w"], "a gradient is of one number, and this is (? x 1): reduce it, as sum(...) does\n  X w\n  ^^^"),
+        (["x'x", "--wrt", "q"], "--wrt q: no such name in the formula; known names are 'x'"),
+        (["x'x", "--size", "q=3"], "a size is declared for 'q', which is not in"),
+        (["x'x", "--latex", "--steps"], "exclude each other"),
+        (["x'x", "--source", "cobol"], "unknown language 'cobol'"),
+        (["sum(sofmax(X))"], "unknown function 'sofmax'; did you mean 'softmax'?\n  sum(sofmax(X))\n      ^^^^^^"),
+    ],
+)
+def test_bad_input_is_one_message(arguments, message, capsys):
+    assert main(["gradient", *arguments]) == 2
+
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("chainrule: error: ")
+    assert message in err
+
+
+def test_a_derivative_that_differs_is_told(monkeypatch, capsys):
+    wrong = BlockReport("x", (2, 1), WRONG, 1.0, 2.0, 1.0, 0.0)
+    monkeypatch.setattr(Derivatives, "check", lambda self: GradientReport({"x": wrong}, 1e-6))
+
+    assert main(["gradient", "x'x"]) == 1
+    assert "0 of 1 ok" in capsys.readouterr().err
+
+
+def test_help_has_an_example(capsys):
+    main(["gradient", "--help"])
+
+    assert 'chainrule gradient "sum((X w - y)^2)" --wrt w' in capsys.readouterr().out

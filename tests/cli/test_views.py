@@ -1,0 +1,119 @@
+"""`chainrule derive` at every depth, and with numbers."""
+
+import json
+
+import numpy as np
+import pytest
+
+from chainrule.cli import main
+from chainrule.cli.sample import numbers_for
+from chainrule.losses import LOSSES
+from chainrule.network import Network
+
+NET = "2 -> 2 logistic -> 2 logistic"
+MAZUR = {
+    "X": [[0.05, 0.10]], "Y": [[0.01, 0.99]],
+    "W1": [[0.15, 0.25], [0.20, 0.30]], "b1": [[0.35, 0.35]], "W2": [[0.40, 0.50], [0.45, 0.55]], "b2": [[0.6, 0.6]],
+}  # fmt: skip
+
+
+@pytest.fixture
+def file(tmp_path):
+    path = tmp_path / "mazur.json"
+    path.write_text(json.dumps(MAZUR), encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        (["--view", "equations"], lambda d: d.view("equations")),
+        (["--view", "rules"], str),
+        (["--view", "steps"], lambda d: d.view("steps")),
+        (["--view", "steps", "--latex"], lambda d: d.latex("steps")),
+        (["--latex"], lambda d: d.latex()),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_a_view_is_printed(options, expected, capsys):
+    status = main(["derive", NET, *options])
+
+    assert status == 0
+    assert capsys.readouterr().out == expected(Network(NET).derive()) + "\n"
+
+
+@pytest.mark.row(11, 83)
+def test_given_numbers_are_worked_out(file, capsys):
+    assert main(["derive", NET, "--loss=half_squared_error", "--six-steps", f"--values={file}", "--digits=9"]) == 0
+
+    out = capsys.readouterr().out
+    assert "0.593269992 0.596884378" in out
+    assert "0.000438567734" in out
+    assert out.startswith("1. forward")
+
+
+def test_one_entry_is_explained(file, capsys):
+    command = ["derive", NET, "--loss=half_squared_error", "--values", str(file)]
+
+    assert main([*command, "--entry", "dW2[0, 0]"]) == 0
+    text = capsys.readouterr().out
+    assert main([*command, "--entry", "dW2[0,0]", "--latex"]) == 0
+    latex = capsys.readouterr().out
+
+    assert "dW2[0,0] is row 0 of A1' times column 0 of dZ2\n  = A1[0,0] · dZ2[0,0]\n  = 0.5933 · 0.1385\n" in text
+    assert latex.startswith(r"\begin{align*}")
+
+
+@pytest.mark.parametrize("layout", ["rows", "columns"])
+def test_numbers_are_drawn_where_none_are_given(layout, capsys):
+    assert main(["derive", "3 -> 2 tanh dropout=0.5 -> 2 softmax", "--numbers", "--layout", layout]) == 0
+
+    out = capsys.readouterr().out
+    assert max(map(len, out.splitlines())) <= 80
+    assert "  W2_next = " in out
+
+
+@pytest.mark.parametrize("loss", sorted(LOSSES))
+def test_drawn_targets_suit_the_loss(loss):
+    network = Network(f"3 -> 2 {LOSSES[loss].partner}", loss)
+
+    params, X, Y = numbers_for(network, None)
+
+    assert np.isfinite(network.loss(params, X, Y))
+
+
+def test_an_npz_file_gives_numbers_too(tmp_path, capsys):
+    np.savez(tmp_path / "n.npz", **{k: np.array(v) for k, v in MAZUR.items()})
+
+    assert main(["derive", NET, "--numbers", "--values", str(tmp_path / "n.npz")]) == 0
+    assert "[0.5933 0.5969]" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--view", "all"], "a view is one of equations, rules, steps, got 'all'"),
+        (["--entry", "dW2"], "an entry is written as \"dW2[1,0]\", got 'dW2'"),
+        (["--entry", "dW2[5,0]"], "it has no entry [5,0]"),
+        (["--entry", "dW2[0,0]", "--numbers"], "--entry and --numbers exclude each other"),
+        (["--numbers", "--source", "numpy"], "--numbers and --source exclude each other"),
+        (["--numbers", "--values", "nowhere.json"], "cannot read 'nowhere.json'"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_a_mistake_is_one_sentence(options, message, capsys):
+    assert main(["derive", NET, *options]) != 0
+
+    assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("[1]", "should hold matrices by name"), ("{", "is neither JSON nor .npz"), ('{"W3": 1}', "has a value for 'W3'")],
+)
+def test_a_bad_file_is_one_sentence(text, message, tmp_path, capsys):
+    path = tmp_path / "bad.json"
+    path.write_text(text, encoding="utf-8")
+
+    assert main(["derive", NET, "--numbers", "--values", str(path)]) != 0
+    assert message in capsys.readouterr().err

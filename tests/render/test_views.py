@@ -1,0 +1,154 @@
+"""Views of a derivation: their depths, their reasons, and that they fit a terminal and a page."""
+
+import re
+import subprocess
+
+import numpy as np
+import pytest
+from networks import derived
+
+import chainrule as cr
+from chainrule.errors import UnknownNameError
+from chainrule.expr import matmul_op
+from chainrule.render.reasons import also_fits, warning
+from chainrule.rewrite import Step
+
+NETS = {
+    "plain": cr.Network("4 -> 5 tanh -> 3 softmax"),
+    "penalty and dropout": cr.Network("4 -> 5 silu dropout=0.2 -> 5 relu residual -> 2 logistic", penalty=cr.l2(0.1)),
+    "square": cr.Network("3 -> 3 tanh -> 3 tanh -> 3", loss="huber(0.5)", penalty=cr.l1(0.1)),
+    "bias free": cr.Network("4 -> 5 tanh nobias -> 1 softplus nobias", loss="poisson"),
+}
+
+
+@pytest.mark.parametrize("depth", ["equations", "rules", "steps"])
+@pytest.mark.parametrize("layout", ["rows", "columns"])
+@pytest.mark.parametrize("name", NETS)
+def test_a_view_fits_the_terminal_and_names_every_equation(name, layout, depth):
+    d = NETS[name].derive(layout, solver="momentum", sample_weight=True)
+
+    lines = d.view(depth).splitlines()
+
+    assert max(map(len, lines)) <= 80
+    starts = " ".join(lines)
+    assert all(re.search(rf"\b{e.name} = ", starts) for e in d.equations if e.phase != "update")
+
+
+def test_the_deeper_view_says_more():
+    d = NETS["plain"].derive()
+
+    assert d.view() in str(d)
+    assert "(n x 5)" not in d.view("equations")
+    assert len(d.view("equations")) < len(d.view("rules")) < len(d.view("steps"))
+    with pytest.raises(UnknownNameError, match=r"a view is one of equations, rules, steps, got 'step'.*'steps'"):
+        d.view("step")
+
+
+@pytest.mark.row(79, 101, 102)
+def test_the_steps_say_why_by_index():
+    text = " ".join(NETS["plain"].derive().view("steps").split())
+
+    assert "the loss reaches W2 only through Z2; A1' dZ2 collects it over the rows" in text
+    assert "the loss reaches Z1 only through A1; dZ2 W2' brings it back from Z2" in text
+    assert "the sum of A1[i,k] dZ2[i,j] over i is [k,j] of A1' dZ2" in text
+    assert "b1[0,j] is added in every row: the sum of dZ1[i,j] over i is 1' dZ1" in text
+    assert "every row of A sums to s" in text  # where (P - Y)/n comes from
+
+
+def test_every_step_has_shapes_and_one_sentence():
+    for net in NETS.values():
+        for layout in ("rows", "columns"):
+            for s in net.derive(layout).steps:
+                assert s.shapes == (s.before.shape, s.after.shape)
+                assert s.via is not None or s.shapes[0] == s.shapes[1]
+                assert 8 < len(s.why) < 250
+                assert "\n" not in s.why
+
+
+@pytest.mark.row(20, 79)
+def test_the_sentence_about_a_product_is_true_by_index():
+    """The sum of A[i,k] G[i,j] over i is [k,j] of A'G; the sum of G[i,j] B[k,j] over j is [i,k] of G B'."""
+    rng = np.random.default_rng(0)
+    A, B, G = rng.normal(size=(4, 3)), rng.normal(size=(3, 5)), rng.normal(size=(4, 5))
+
+    right = np.array([[sum(A[i, k] * G[i, j] for i in range(4)) for j in range(5)] for k in range(3)])
+    left = np.array([[sum(G[i, j] * B[k, j] for j in range(5)) for k in range(3)] for i in range(4)])
+
+    np.testing.assert_allclose(right, A.T @ G)
+    np.testing.assert_allclose(left, G @ B.T)
+
+
+# ---- where shapes prove nothing
+
+
+@pytest.mark.row(72)
+def test_square_shapes_are_warned_about_and_others_are_not():
+    square, wide = (derived(widths, ("tanh", "softmax"), "cross_entropy") for widths in ((4, 3, 3), (4, 5, 3)))
+
+    def warned(d):
+        return {s.equation: also_fits(s) for s in d.steps if s.via and s.via[0].op is matmul_op and also_fits(s)}
+
+    assert warned(wide) == {}
+    assert warned(square) == {"dW2": ("dZ2' A1",), "dZ1": ("dZ2 W2",)}
+    assert "note: shapes do not decide here: dZ2 W2 would be (n x 3) too" in " ".join(
+        cr.Network("4 -> 3 tanh -> 3 softmax").derive().view("steps").split()
+    )
+
+
+@pytest.mark.row(72)
+def test_what_also_fits_is_wrong():
+    """The warning is not idle: a rule that finds transposes by shapes may choose it, and replay catches that."""
+    from dataclasses import replace
+
+    from chainrule.check.replay import verify
+    from chainrule.derive import Derived
+
+    d = derived((4, 3, 3), ("tanh", "softmax"), "cross_entropy")
+    (s,) = [s for s in d.steps if s.equation == "dZ1" and warning(s)]
+    dZ2, W2 = s.before, s.via[0].args[1]
+
+    assert verify(Derived((), (s,)))
+    assert not verify(Derived((), (replace(s, after=dZ2 @ W2),)))
+
+
+def test_a_rewriting_is_never_ambiguous():
+    A = cr.matrix("A", "k", "k")
+
+    assert also_fits(Step("x", A @ A, A @ A)) == ()
+
+
+# ---- LaTeX
+
+
+@pytest.mark.tex
+@pytest.mark.parametrize("layout", ["rows", "columns"])
+@pytest.mark.parametrize("name", ["plain", "square"])
+def test_every_view_typesets(name, layout, tmp_path):
+    net = NETS[name]
+    d = net.derive(layout)
+    X = np.linspace(-1, 1, 2 * net.inputs).reshape(2, -1)
+    data = net.init(0), X, np.eye(net.outputs)[:2]
+    parts = [d.latex(view) for view in ("equations", "rules", "steps")]
+    parts += [d.with_numbers(*data).latex(), d.entry("dZ1", 1, 1, *data, latex=True)]
+    body = "\n\n".join(parts)
+    paper = tmp_path / "paper.tex"
+    paper.write_text(
+        "\\documentclass[a4paper]{article}\n\\usepackage{amsmath}\n\\usepackage[utf8]{inputenc}\n"
+        f"\\allowdisplaybreaks\n\\begin{{document}}\n{body}\n\\end{{document}}\n",
+        encoding="utf-8",
+    )
+
+    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "paper.tex"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, errors="replace", check=False)
+
+    assert done.returncode == 0, done.stdout[-2000:]
+
+
+def test_latex_of_the_steps_has_every_step():
+    d = NETS["plain"].derive()
+    latex = d.latex("steps")
+
+    assert latex.count(r"\textit{") == len(d.steps)
+    assert r"A_{1}^{\top} \delta^{2}" in latex
+    assert d.latex() == d.latex("equations")
+    assert r"\textit{product, tanh}" in d.latex("rules")

@@ -1,0 +1,176 @@
+"""Equations with numbers: three lines each, readable matrices, one entry by index."""
+
+import re
+
+import numpy as np
+import pytest
+
+import chainrule as cr
+from chainrule.errors import ShapeError, UnknownNameError
+from chainrule.render.worked import block_text, entries, matrix_latex
+
+NET = cr.Network("4 -> 3 tanh -> 3 softmax", penalty=cr.l2(0.1))
+RNG = np.random.default_rng(0)
+X, Y = RNG.normal(size=(5, 4)).round(1), np.array([0, 1, 2, 1, 0])
+PARAMS = NET.init(0)
+
+
+@pytest.mark.parametrize("layout", ["rows", "columns"])
+def test_the_numbers_are_those_of_the_network(layout):
+    worked = NET.derive(layout).with_numbers(PARAMS, X, Y, lr=0.5)
+    turn = (lambda a: a.T) if layout == "columns" else (lambda a: a)
+
+    for name, value in NET.gradient(PARAMS, X, Y).items():
+        np.testing.assert_allclose(turn(worked[f"d{name}"]), value, rtol=1e-12, atol=1e-15)
+        np.testing.assert_allclose(turn(worked[f"{name}_next"]), PARAMS[name] - 0.5 * value, rtol=1e-12)
+    for name, value in NET.forward(PARAMS, X).items():
+        if name in worked.values:
+            np.testing.assert_allclose(turn(worked[name]), value, rtol=1e-12, atol=1e-15)
+    assert worked["loss"].item() == pytest.approx(NET.loss(PARAMS, X, Y))
+
+
+def test_every_equation_has_symbols_numbers_and_a_result():
+    d = NET.derive()
+    text = str(d.with_numbers(PARAMS, X, Y))
+
+    assert max(map(len, text.splitlines())) <= 80
+    for e in d.equations:
+        (start,) = [i for i, line in enumerate(text.splitlines()) if line.startswith(f"  {e.name} = ")]
+        block = text.splitlines()[start:]
+        block = block[: block.index("")] if "" in block else block
+        assert sum(bool(re.match(r"\s+= ", line)) for line in block[1:]) == 2, e.name
+
+
+@pytest.mark.row(11)
+def test_the_six_steps_hold_every_equation_once_in_an_order_that_runs():
+    d = cr.Network("3 -> 4 tanh -> 4 relu -> 2 softmax").derive(solver="momentum")
+    params = cr.Network("3 -> 4 tanh -> 4 relu -> 2 softmax").init(0)
+    worked = d.with_numbers(params, [[1.0, 2, 3]], [1])
+
+    text = worked.six_steps()
+    order = re.findall(r"^  (\w+) = ", text, re.MULTILINE)
+
+    assert [h[0] for h in re.findall(r"^\d\. .*", text, re.MULTILINE)] == list("123456")
+    assert sorted(order) == sorted(e.name for e in d.equations)
+    said = set()
+    from chainrule.expr import is_atom, toposort_to_names
+
+    for name in order:
+        needs = {str(n.name) for n in toposort_to_names(d[name].expression) if is_atom(n)}
+        assert needs & {e.name for e in d.equations} <= said
+        said.add(name)
+    assert text.index("2. the error signal of the last") < text.index("dZ3 =") < text.index("3. the error")
+    assert text.index("5. the derivatives by the biases") < text.index("db3 =") < text.index("6. the update")
+
+
+@pytest.mark.row(11)
+def test_every_worked_line_can_be_checked_again():
+    """The numbers printed for Z1, recomputed from the printed matrices."""
+    text = str(cr.Network("2 -> 2 tanh -> 1").derive().with_numbers(
+        {"W1": [[0.5, -1], [2, 0.25]], "b1": [[0.1, 0.2]], "W2": [[1], [2]], "b2": [[0]]}, [[1, 2]], [[1]]
+    ))  # fmt: skip
+
+    assert "  Z1 = X W1 + 1 b1                                                       (1 x 2)\n" in text
+    assert "     = [1 2] [0.50 -1.00] + 1 [0.1 0.2]\n             [2.00  0.25]\n     = [4.6 -0.3]" in text
+
+
+def test_dropout_masks_and_weights_are_drawn_or_given():
+    net = cr.Network("4 -> 6 tanh dropout=0.5 -> 1")
+    d = net.derive(sample_weight=True)
+    w = [1, 2, 3, 4, 5]
+
+    worked = d.with_numbers(net.init(0), X, Y, sample_weight=w, random_state=3)
+
+    gradient = net.gradient(net.init(0), X, Y, sample_weight=w, random_state=3)
+    np.testing.assert_allclose(worked["dW1"], gradient["W1"], rtol=1e-12)
+
+
+# ---- matrices
+
+
+@pytest.mark.parametrize(
+    ("values", "digits", "expected"),
+    [
+        ([0.05, 0.1], 4, ["0.05", "0.10"]),
+        ([1, 2, 30], 4, ["1", "2", "30"]),
+        ([0.5, -1], 4, ["0.5", "-1.0"]),
+        ([0.138498562, -0.038098236], 4, ["0.1385", "-0.0381"]),
+        ([0, 0.0], 4, ["0", "0"]),
+        ([-0.0, 2.5], 4, ["0.0", "2.5"]),
+        ([1e-9, 1], 4, ["1e-09", "1"]),
+        ([1e9], 4, ["1e+09"]),
+        ([float("nan"), 1], 4, ["nan", "1"]),
+    ],
+)
+def test_numbers_read_well(values, digits, expected):
+    assert entries(values, digits) == expected
+
+
+def test_large_matrices_are_elided():
+    block = block_text(RNG.normal(size=(100, 100)), 4)
+
+    assert len(block) == 5
+    assert len(set(map(len, block))) == 1
+    assert len(block[0]) <= 40
+    assert "⋮" in block[3]
+    assert "…" in block[0]
+    assert r"\ddots" in matrix_latex(np.ones((9, 9)), 4)
+
+
+# ---- one entry
+
+
+@pytest.mark.row(20)
+def test_one_entry_says_its_row_and_its_column():
+    text = NET.derive().entry("dW2", 1, 0, PARAMS, X, Y)
+
+    assert "dW2[1,0] is row 1 of A1' times column 0 of dZ2, plus 0.1 times W2[1,0]" in text
+    assert "= A1[0,1] · dZ2[0,0] + A1[1,1] · dZ2[1,0] + A1[2,1] · dZ2[2,0] + ..." in text
+    assert "the sum of A1[i,k] dZ2[i,j]" in text
+    assert "note: shapes do not decide here: dZ2' A1" in text
+
+
+@pytest.mark.row(15, 20)
+def test_an_entry_s_numbers_add_up_to_it():
+    net = cr.Network("2 -> 2 tanh -> 2 logistic", penalty=cr.l2(0.5))
+    params, x, y = net.init(1), [[0.3, -0.7], [1.1, 0.2], [0.4, 0.9]], [[0, 1], [1, 0], [1, 1]]
+    for layout in ("rows", "columns"):
+        d = net.derive(layout)
+        worked = d.with_numbers(params, x, y)
+        for e in d.equations:
+            if e.phase == "forward" or e.name == "loss":
+                continue
+            i, j = (size - 1 for size in worked[e.name].shape)
+            lines = d.entry(e.name, i, j, params, x, y, digits=12).splitlines()
+            starts = [k for k, line in enumerate(lines) if line.startswith("  = ")]
+            numbers = " ".join(lines[starts[1] : starts[2]]).strip(" =")
+            claim = re.sub(r"\s+", " ", numbers) + " = " + lines[starts[2]].strip(" =")
+            assert re.search(r"[a-z]", claim) is None, claim
+            assert cr.check_arithmetic(claim).exact == pytest.approx(worked[e.name][i, j], rel=1e-10), claim
+
+
+@pytest.mark.parametrize("name", ["loss", "P", "dZ2", "dW1", "Z1", "A1", "b1_next"])
+def test_every_kind_of_entry_reads_well(name):
+    for layout in ("rows", "columns"):
+        d = NET.derive(layout)
+        text = d.entry(name, 0, 0, PARAMS, X, Y)
+        assert max(map(len, text.splitlines())) <= 80
+        assert len(text.splitlines()) < 40
+        latex = d.entry(name, 0, 0, PARAMS, X, Y, latex=True)
+        assert latex.count("{") == latex.count("}")
+        assert latex.startswith(r"\begin{align*}")
+
+
+def test_bad_requests_are_answered_in_one_sentence():
+    d = NET.derive()
+
+    with pytest.raises(ShapeError, match=r"dW2 is \(3 x 3\): it has no entry \[3,0\]; indices count from 0"):
+        d.entry("dW2", 3, 0, PARAMS, X, Y)
+    with pytest.raises(UnknownNameError, match=r"no equation for 'dW7'; did you mean 'dW"):
+        d.entry("dW7", 0, 0, PARAMS, X, Y)
+    with pytest.raises(UnknownNameError, match="the update rule has no 'rate'"):
+        d.with_numbers(PARAMS, X, Y, rate=0.5)
+    with pytest.raises(UnknownNameError, match="there is no 'dW9' in this derivation"):
+        d.with_numbers(PARAMS, X, Y)["dW9"]
+    with pytest.raises(ShapeError, match=r"the network takes X of shape \(n x 4\)"):
+        d.with_numbers(PARAMS, X[:, :2], Y)

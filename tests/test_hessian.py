@@ -1,0 +1,69 @@
+"""Hessians in closed form: their text, and their numbers against HIPS autograd."""
+
+import autograd
+import autograd.numpy as anp
+import numpy as np
+import pytest
+
+import chainrule as cr
+from chainrule.errors import DerivationError
+
+FORMULAS = {
+    "-y'log(softmax(z))": ("z", "(1' y) (Diag(softmax(z)) - softmax(z) softmax(z'))"),
+    "x'A x + b'x": ("x", "A + A'"),
+    "||X w - y||^2 + lam ||w||^2": ("w", "2 (lam I + X' X)"),
+    "sum(softplus(X w) - y .* (X w))": ("w", "X' Diag((1 - logistic(X w)) ∘ logistic(X w)) X"),
+    "tr(X'B X)": ("X", "I ⊗ (B + B')"),
+    "log(sum(exp(x)))": ("x", "(Diag(exp(x)) - (exp(x) exp(x'))/(1' exp(x)))/(1' exp(x))"),
+    "exp(x'x)": ("x", "exp(x' x) (2 I + 4 x x')"),
+    "(x'x)^2": ("x", "4 (x' x) I + 8 x x'"),
+    "||x||": ("x", "(I - (x x')/‖x‖^2)/‖x‖"),
+    "a'x": ("x", "0"),
+    "sum(x^3)": ("x", "6 Diag(x)"),
+}
+
+
+@pytest.mark.parametrize("text", FORMULAS)
+def test_the_closed_form(text):
+    wrt, expected = FORMULAS[text]
+    f = cr.parse(text)
+
+    assert cr.text(cr.hessian(f.expression, f[wrt])) == expected
+    assert cr.differentiate(f.expression, f[wrt], hessian=True).check().ok
+
+
+def test_softmax_with_cross_entropy_in_one_row():
+    z, y = cr.matrix("z", 1, "k"), cr.matrix("y", 1, "k", facts=["rows_sum_to_one"])
+    H = cr.hessian(cr.cross_entropy(cr.softmax(z), y), z)
+    values = {"z": np.array([[0.3, -1.2, 2.0]]), "y": np.array([[0.0, 1.0, 0.0]])}
+    p = np.exp(values["z"][0]) / np.exp(values["z"][0]).sum()
+
+    assert cr.text(H) == "Diag(softmax(z')) - softmax(z') softmax(z)"
+    np.testing.assert_allclose(cr.evaluate(H, values), np.diag(p) - np.outer(p, p), rtol=1e-12)
+
+
+def test_logistic_regression():
+    X, w, y = cr.matrix("X", "n", "d"), cr.matrix("w", "d", 1), cr.matrix("y", "n", 1)
+    H = cr.hessian(cr.binary_cross_entropy(cr.logistic(X @ w), y), w)
+
+    assert cr.text(H) == "(X' Diag((1 - logistic(X w)) ∘ logistic(X w)) X)/n"
+
+
+def test_of_a_matrix_its_columns_stand_under_each_other():
+    f = cr.parse("cross_entropy(softmax(X W), Y)", ["X: 5 x 3", "W: 3 x 2"])
+    rng = np.random.default_rng(0)
+    values = {"X": rng.standard_normal((5, 3)), "W": rng.standard_normal((3, 2)), "Y": np.eye(2)[[0, 1, 1, 0, 1]]}
+
+    def loss(w):
+        Z = values["X"] @ anp.reshape(w, (2, 3)).T
+        return -anp.sum(values["Y"] * (Z - anp.log(anp.sum(anp.exp(Z), axis=1, keepdims=True)))) / 5
+
+    expected = autograd.hessian(loss)(values["W"].T.reshape(-1))
+    np.testing.assert_allclose(cr.evaluate(cr.hessian(f.expression, f["W"]), values), expected, atol=1e-12)
+
+
+def test_where_no_matrix_is_found_it_says_why():
+    A = cr.matrix("A", "n", "n")
+
+    with pytest.raises(DerivationError, match="by A, because of transpose of a n x n matrix"):
+        cr.hessian(cr.logdet(A), A)

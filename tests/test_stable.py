@@ -1,0 +1,82 @@
+"""What stands alone is finite where a network's is."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import chainrule as cr
+from chainrule.derivatives import differentiate
+from chainrule.errors import DerivationError
+from chainrule.stable import stabilized
+
+Z, Y = cr.matrix("Z", "n", "k"), cr.matrix("Y", "n", "k", facts=["one_hot"])
+SCORES = {"Z": np.array([[1000.0, -1000.0, 0.0]]), "Y": np.array([[0.0, 1.0, 0.0]])}
+BITS = {"Z": np.array([[1000.0, -1000.0]]), "Y": np.array([[0.0, 1.0]])}
+P = cr.define("P", cr.softmax(Z))
+LOSSES = {
+    "cross-entropy": (cr.cross_entropy(cr.softmax(Z), Y), SCORES, 2000.0),
+    "by a name": (cr.cross_entropy(P, Y), SCORES, 2000.0),
+    "binary": (cr.binary_cross_entropy(cr.logistic(Z), cr.matrix("Y", "n", "k")), BITS, 2000.0),
+    "poisson": (cr.poisson(cr.softplus(Z), Y), BITS, 2000.0),
+}
+
+
+@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.filterwarnings("error")
+def test_evaluate_source_and_gradient_are_finite_at_scores_of_1000(name):
+    loss, values, expected = LOSSES[name]
+    (dZ,) = cr.gradient(loss, Z)
+
+    assert cr.evaluate(loss, values).item() == pytest.approx(expected)
+    assert np.isfinite(cr.evaluate(dZ, values)).all()
+    names = {"np": np, "n": 1, **values}
+    exec(cr.source({"loss": loss, "dZ": dZ}), names)
+    assert float(np.asarray(names["loss"]).item()) == pytest.approx(expected)
+    np.testing.assert_allclose(names["dZ"], cr.evaluate(dZ, values))
+
+
+def test_gradients_of_symbols_are_those_of_gradient():
+    loss = LOSSES["by a name"][0]
+
+    assert cr.gradients(loss)[Z] is cr.gradient(loss, Z)[0]
+    assert cr.text(cr.gradients(loss)[P]) == "-(Y / P)/n"
+
+
+def test_by_an_inner_expression_no_stable_form_looks_through_it():
+    loss = LOSSES["by a name"][0]
+
+    assert cr.text(*cr.gradient(loss, P)) == "-(Y / P)/n"
+    assert cr.text(*cr.gradient(cr.cross_entropy(cr.softmax(cr.exp(Z)), Y), cr.exp(Z))) == "(softmax(exp(Z)) - Y)/n"
+
+
+def test_the_steps_are_told():
+    (found,), steps = stabilized(LOSSES["by a name"][0])
+
+    assert [step.rule for step in steps] == ["log_of_softmax"]
+    assert "log_softmax" in cr.text(found)
+
+
+def test_at_a_kink_it_says_where():
+    x = cr.matrix("x", "n", 1)
+    d = differentiate(cr.sum(cr.relu(x)) + cr.norm(x), x)
+
+    assert d.at({"x": [[1.0], [-2.0]]})["dx"].shape == (2, 1)
+    with pytest.raises(DerivationError, match=r"relu has a kink at 0, and entry \[2, 1\] of x is 0"):
+        d.at({"x": [[1.0], [0.0]]})
+    assert any("‖x‖ has a kink where x is 0" in note for note in d.notes)
+
+
+def test_a_derivative_of_no_symbol_is_refused():
+    with pytest.raises(DerivationError, match="is none: use gradient"):
+        differentiate(cr.sum(cr.exp(Z)), cr.exp(Z))
+    with pytest.raises(DerivationError, match="at least one symbol"):
+        differentiate(cr.sum(Z))
+
+
+def test_a_wrong_derivative_is_caught():
+    d = differentiate(cr.trace(cr.matrix("A", 3, 3) @ cr.matrix("X", 3, 3)), cr.matrix("X", 3, 3))
+    wrong = [replace(e, expression=cr.matrix("A", 3, 3)) if e.name == "dX" else e for e in d]  # A for A'
+
+    assert d.check().ok
+    assert not replace(d, derived=replace(d.derived, equations=tuple(wrong))).check().ok

@@ -1,0 +1,212 @@
+"""Typed formulas: what is read, what is inferred, and how mistakes are shown."""
+
+import contextlib
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import chainrule as cr
+from chainrule.errors import ShapeError, SpecError, UnknownNameError
+from chainrule.formula import DEEPEST
+
+READ = [
+    ("sum((X w - y)^2)", (), "1' ((X w - y) ∘ (X w - y))"),
+    ("sum((X @ w - y).^2)", (), "1' ((X w - y) ∘ (X w - y))"),
+    ("||X w - y||^2", (), "(X w - y)' (X w - y)"),
+    ("||X w - y||_2", (), "‖X w - y‖"),
+    ("‖X‖_F^2", (), "1' (X ∘ X) 1"),
+    ("||x||_1", (), "1' |x|"),
+    ("x^T A x", (), "x' A x"),
+    ("x.T @ A @ x", (), "x' A x"),
+    ("a'X^-T b", (), "a' X^-T b"),
+    ("-x'x + 2 * 3", (), "-x' x + 6"),
+    ("2*x'x", (), "2 x' x"),
+    ("lam * x'x", (), "lam x' x"),
+    ("x'x / 2", (), "(x' x)/2"),
+    ("1/3 x'x", (), "(x'/3) x"),
+    ("sum(x ./ y)", (), "1' (x / y)"),
+    ("sum(1 ./ x)", (), "1' (1/x)"),
+    ("x'A x / x'x", (), "(x' A x)/(x' x)"),
+    ("tr(X^3)", (), "tr(X X X)"),
+    ("sum(X.^3)", (), "1' X.^3 1"),
+    ("sum(X^-1)", ["X: n x n"], "1' X^-1 1"),
+    ("sum(x^-1)", (), "1' (1/x)"),
+    ("tr((X + lam I)^-1)", (), "tr((X + lam I)^-1)"),
+    ("tr(A ⊗ X)", (), "tr(A ⊗ X)"),
+    ("a'diag(x) b", (), "a' Diag(x) b"),
+    ("sum(diag(X) .* a)", (), "1' (diag(X) ∘ a)"),
+    ("mean(x)", (), "(1' x)/n"),
+    ("mean(X)", ["X: 3 x k"], "(1' X 1)/(3 k)"),
+    ("(1/n) sum(x)", ["x: n"], "(1/n) 1' x"),
+    ("-y'log(softmax(z))", (), "-y' log(softmax(z))"),
+    ("sum(softmax(Z))", (), "1' softmax(Z) 1"),
+    ("sum(leaky_relu(x, 0.1))", (), "1' leaky_relu(0.1)(x)"),
+    ("sum(maximum(x, 0))", (), "1' maximum(x, 0)"),
+    ("huber(X w, y, 2)", (), "(1' huber(2)(X w - y) 1)/n"),
+    ("sum(|x - 1|)", (), "1' |x - 1|"),
+    ("sin(x)", (), "sin(x)"),
+    ("b'(X(w - v))", (), "b' X (w - v)"),
+]
+
+
+@pytest.mark.parametrize(("text", "sizes", "expected"), READ, ids=[text for text, _, _ in READ])
+def test_a_formula_is_read(text, sizes, expected):
+    assert cr.text(cr.parse(text, sizes).expression) == expected
+
+
+def shapes(text, sizes=()):
+    return {name: node.shape for name, node in cr.parse(text, sizes).symbols.items()}
+
+
+@pytest.mark.parametrize(
+    ("text", "sizes", "expected"),
+    [
+        ("sum((X w - y)^2)", (), {"X": ("n", "d"), "w": ("d", 1), "y": ("n", 1)}),
+        ("tr(A X B)", (), {"A": ("n", "d"), "X": ("d", "k"), "B": ("k", "n")}),
+        ("||X w - y||^2 + lam ||w||^2", (), {"X": ("n", "d"), "w": ("d", 1), "y": ("n", 1), "lam": (1, 1)}),
+        ("a x + b", (), {"a": (1, 1), "x": (1, 1), "b": (1, 1)}),
+        ("x'A x", {"A": "m x m"}, {"x": ("m", 1), "A": ("m", "m")}),
+        ("x'A x", {"A": (3, 3)}, {"x": (3, 1), "A": (3, 3)}),
+        ("w'x", {"w": 3}, {"w": (3, 1), "x": (3, 1)}),
+        ("w'x", "w=3", {"w": (3, 1), "x": (3, 1)}),
+        ("sum(w X)", ["w: 1 x d"], {"w": (1, "d"), "X": ("d", "n")}),
+        ("vec(X)'a", ["X: 2x3"], {"X": (2, 3), "a": (6, 1)}),
+        ("sum(X)", ["X=3,4"], {"X": (3, 4)}),
+        ("cross_entropy(softmax(X W), Y)", (), {"X": ("n", "d"), "W": ("d", "k"), "Y": ("n", "k")}),
+    ],
+)
+def test_sizes_follow_from_the_formula_and_what_is_declared(text, sizes, expected):
+    assert shapes(text, sizes) == expected
+
+
+def test_what_was_inferred_is_said():
+    formula = cr.parse("x'A x", ["A: n x n symmetric"])
+
+    assert formula.inferred == ("x",)
+    assert formula["A"].value.facts == ("symmetric",)
+
+
+@pytest.mark.parametrize(
+    ("text", "note"),
+    [
+        ("sum((X w)^2)", "goes entry by entry"),
+        ("tr(X^2)", "is the matrix power"),
+        ("-y'log(softmax(z))", "goes down the column"),
+    ],
+)
+def test_what_was_decided_is_noted(text, note):
+    assert note in " ".join(cr.parse(text).notes)
+
+
+def test_the_targets_of_a_loss_have_its_facts():
+    f = cr.parse("cross_entropy(softmax(Z), Y)")
+
+    assert cr.text(*cr.gradient(f.expression, f["Z"])) == "(softmax(Z) - Y)/n"
+
+
+MISTAKES = [
+    ("", "empty formula", None),
+    ("x + ", "found the end", "   ^"),
+    ("x + * y", "found '[*]'", "    ^"),
+    ("(x", "never closed", "^"),
+    ("||x", "never closed", "^^"),
+    ("x)", "closes no bracket", " ^"),
+    ("x $ y", "unexpected '[$]'", "  ^"),
+    ("sum(sofmax(X))", "did you mean 'softmax'", "    ^^^^^^"),
+    ("X w", "reduce it", "^^^"),
+    ("sum(X*w)", "two readings: X w .* X [.][*] w", "     ^"),
+    ("x^y", "an exponent is a number", "  ^"),
+    ("1/n sum(x)", "two ways: [(]1 / n[)] sum[(]x[)], or 1 / [(]n sum[(]x[)][)]", " ^"),
+    ("a / b c", "two ways", "  ^"),
+    ("x' / X", "divides by a number", "   ^"),
+    ("tanh(x, 1, 2)", "takes 1 matrix", "^^^^"),
+    ("tanh(3)", "not of a number", "^^^^"),
+    ("2 + 3", "no derivative", "^^^^^"),
+    ("lambda x'x", "is a word of Python", "^^^^^^"),
+    ("3 @ x'x", "between two matrices", "  ^"),
+]
+
+
+@pytest.mark.parametrize(("text", "message", "carets"), MISTAKES, ids=[m[0] for m in MISTAKES])
+def test_a_mistake_is_shown_where_it_is(text, message, carets):
+    with pytest.raises(SpecError, match=message) as found:
+        cr.parse(text)
+
+    if carets is not None:
+        assert str(found.value).splitlines()[-2:] == [f"  {text}", f"  {carets}"]
+
+
+CLASHES = [
+    (
+        "sum(X W)",
+        ["X: n x d", "W: k x m"],
+        "by [(]k x m[)]: d columns meet k rows",
+        "      ^",
+    ),
+    ("sum(X + W)", ["X: n x d", "W: n x k"], "entry by entry, [(]n x d[)] does not fit [(]n x k[)]", "      ^"),
+    ("w'x", ["w: 3", "x: 4"], "3 columns meet 4 rows", "  ^"),
+    ("tr(X)", ["X: n x d"], "square", "^^"),
+    (
+        "sum(X^-1 A)",
+        ["X: n x d"],
+        r"a square matrix, got [(]n x d[)]; .\^ goes entry",
+        "     ^",
+    ),
+    ("tr(X^0.5)", ["X: n x n"], "a matrix power is whole", "    ^"),
+    ("sum(A * B)", ["A: n x d", "B: d x n"], "only be the matrix product: write A B, or A @ B", "      ^"),
+    ("sum(A * B)", ["A: n x d", "B: n x d"], "only go entry by entry: write A .[*] B", "      ^"),
+    ("sum(A * B)", ["A: n x d", "B: k x m"], "neither product fits", "      ^"),
+    ("sum(vec(X) .* vec(A))", ["X: n x d"], "declare the shapes", None),
+]
+
+
+@pytest.mark.parametrize(("text", "sizes", "message", "carets"), CLASHES, ids=[c[0] + str(c[1]) for c in CLASHES])
+def test_sizes_that_clash_are_shown_where_they_meet(text, sizes, message, carets):
+    with pytest.raises(SpecError, match=message) as found:
+        cr.differentiate(cr.parse(text, sizes).expression, *cr.parse(text, sizes).symbols.values())
+
+    if carets is not None:
+        assert str(found.value).splitlines()[-1] == f"  {carets}"
+
+
+@pytest.mark.parametrize(
+    ("sizes", "error", "message"),
+    [
+        (["x 3"], SpecError, "a size is written as"),
+        (["x: 3 x"], SpecError, "unknown fact"),
+        (["x: 0"], SpecError, "at least 1"),
+        (["x: 3 x 1 foo"], SpecError, "unknown fact 'foo'"),
+        (["x: 3 x 4 symmetric"], SpecError, "a symmetric matrix is square"),
+        (["x: 3", "x: 4"], SpecError, "declared twice"),
+        (["q: 3"], UnknownNameError, "'q', which is not in"),
+        ({"x": (1, 2, 3)}, ShapeError, "rows and columns"),
+    ],
+)
+def test_wrong_declarations_are_refused(sizes, error, message):
+    with pytest.raises(error, match=message):
+        cr.parse("w'x", sizes)
+
+
+def test_a_name_that_is_not_there_is_an_error():
+    with pytest.raises(UnknownNameError, match="no matrix 'z'"):
+        cr.parse("w'x")["z"]
+
+
+def test_many_brackets_are_an_error_and_no_crash():
+    with pytest.raises(SpecError, match="brackets in each other"):
+        cr.parse("(" * (DEEPEST + 1) + "x" + ")" * (DEEPEST + 1))
+
+
+def test_a_long_sum_is_no_problem():
+    formula = cr.parse(" + ".join(["x'x"] * 500))
+
+    assert cr.evaluate(formula.expression, {"x": np.ones((2, 1))}) == 1000
+
+
+@settings(max_examples=40)
+@given(st.text("xXyY12 '+-*/^.()|@,⊗", max_size=25))
+def test_any_text_is_read_or_refused_in_words(text):
+    with contextlib.suppress(SpecError, ShapeError, UnknownNameError):
+        assert cr.parse(text).expression.shape == (1, 1)
