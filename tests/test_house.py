@@ -41,6 +41,7 @@ LAYERS = [
     "derivatives",
     "derivation",
     "issue",
+    "uses",
     "network",
     "engine.lowering",
     "engine.programs engine.listing",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -24,11 +23,12 @@ from chainrule.program.languages import NUMPY
 from chainrule.program.lower import lower
 from chainrule.spec import NetworkSpec, format_spec, parse
 from chainrule.updates import find_update
+from chainrule.uses import Uses
 
 LEARNING_RATES = ("number", "matrix")
 
 
-class Network:
+class Network(Uses):
     """A dense network: declared once, derived, checked and run by the same equations.
 
     Parameters
@@ -333,29 +333,6 @@ class Network:
         shapes = {str(p.name): (int(p.shape[0]), int(p.shape[1])) for p in self.graph(False, False).parameters}
         out, dtype = self._run("gradient", [f"d{name}" for name in shapes], params, X, Y, sample_weight, random_state)
         return {name: filled(g, shape, dtype) for (name, shape), g in zip(shapes.items(), out, strict=True)}
-
-    def fit(self, X: Any, y: Any, *, sample_weight: Any = None, **parameters: Any) -> Any:
-        """Train: a fitted estimator, which keeps this network as `network_`.
-
-        Parameters
-        ----------
-        X : array of shape (n, inputs)
-        y : array of shape (n,) or (n, outputs)
-            Labels, one-hot or soft rows, or numbers, as the loss takes them.
-        sample_weight : array of shape (n,), optional
-        **parameters
-            Of the estimator: solver, max_iter, batch_size, learning_rate_init, random_state, verbose, ...
-
-        Returns
-        -------
-        MLPClassifier or MLPRegressor
-            A classifier where the targets of the loss are classes, or where several outputs meet labels (n,).
-        """
-        estimators = import_module("chainrule.estimators")  # upwards, and only for this convenience
-        labels = np.ndim(y) == 1 and self.outputs > 1
-        classes = self.objective.targets in ("distribution", "unit", "signs") or labels
-        kind = estimators.MLPClassifier if classes else estimators.MLPRegressor
-        return kind(network=self, **parameters).fit(X, y, sample_weight=sample_weight)
 
     @property
     def drops(self) -> bool:

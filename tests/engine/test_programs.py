@@ -232,3 +232,22 @@ def test_what_is_used_twice_is_not_folded_away():
     assert not {row[1] for row in plan.code if row[0] == GEMM and not row[3]} & {
         place.base for node, place in plan.places.items() if node.op.name == "symbol" and node.value.role == "parameter"
     }
+
+
+# What it says of itself
+
+
+def test_the_listing_shows_every_equation_once_and_fits_the_screen():
+    net = cr.Network("5 -> 4 gelu dropout=0.2 -> 3 softmax", penalty=cr.l2(0.1))
+
+    for solver in ("sgd", "adam"):
+        listing = net.program(solver=solver, sample_weight=True, batch_size=50)
+        shown = [line.split("<- ")[1].split(" = ")[0] for line in listing.splitlines() if " " * 17 + "<- " in line]
+        expected = {e.name for e in net.derive(solver=solver, sample_weight=True) if not e.name.endswith("_t_next")}
+        assert set(shown) == expected
+        assert len(shown) == len(expected)
+        assert max(map(len, listing.splitlines())) <= 80
+
+
+def test_the_listing_says_what_is_added_in_place():
+    assert "W1 <- alpha X.T @ dZ1 + beta W1" in cr.Network("2 -> 3 tanh -> 1").program()

@@ -3,19 +3,32 @@
 from __future__ import annotations
 
 import textwrap
+from dataclasses import fields
 
 from chainrule.engine.lowering import Lowered, lowered_step, planned
 from chainrule.engine.plan import Plan
+from chainrule.engine.resolve import over_rows
 from chainrule.engine.schedule import Instruction, Loop, Root, walk_inlined
 from chainrule.expr import Node, matrix, rebuild, symbol_op, toposort
-from chainrule.functions import is_function
+from chainrule.functions import Function
 from chainrule.network import Network
 from chainrule.program.code import code
+from chainrule.program.language import Language
 from chainrule.program.languages import NUMPY
 from chainrule.render.text import text
 from chainrule.shapes import show
 from chainrule.updates import find_update
 
+
+class _Words(Language):
+    """NumPy's words, and the name of a function that has none there."""
+
+    def word(self, function: Function) -> str | None:
+        operands = ", ".join(f"{{{i}}}" for i in range(function.operands))
+        return NUMPY.word(function) or f"{function.name}({operands})"
+
+
+ENGINE = _Words(**{f.name: getattr(NUMPY, f.name) for f in fields(NUMPY)} | {"name": "engine"})
 WIDTH = 80
 WORDS = {"column_sums": "column sums", "row_sums": "row sums", "rowwise": "row function"}
 
@@ -85,9 +98,13 @@ class _Listing:
             return [f"{self._name(i.out)} {show(i.out.shape)}"]
         if i.kind in ("finish", "store"):
             return [self._name(i.out)]
+        if i in self.plan.folds:
+            target = self._name(self.plan.folds[i].root.target or i.out)
+            return [f"{target} <- alpha {self._expression(i.out)} + beta {target}"]
         if i.kind != "map":
             return [f"{self._name(i.out)} = {self._expression(i.out)}"]
-        return [self._root(r) for r in i.roots]
+        done = {f.root for f in self.plan.folds.values()}
+        return [self._root(r) for r in i.roots if r not in done]
 
     def _root(self, r: Root) -> str:
         if r.kind == "value":
@@ -110,18 +127,16 @@ class _Listing:
 
     def _expression(self, root: Node) -> str:
         """What an instruction computes, with the values in memory by name."""
-        if is_function(root) and root.op.name not in NUMPY.words:
-            return f"{root.op.name}({', '.join(self._name(a) for a in root.args)})"
         new: dict[Node, Node] = {}
         for n in toposort(root):
             inner = n is not root and n.op is not symbol_op
             if inner and n in self.stored:
                 new[n] = matrix(self._name(n), *n.shape)
-            elif inner and n in self.named:
+            elif inner and n in self.named and not over_rows(n):
                 new[n] = matrix(self.named[n][0], *n.shape)
             else:
                 new[n] = rebuild(n, tuple(new[a] for a in n.args)) if n.args else n
-        return code(new[root], NUMPY)
+        return code(new[root], ENGINE)
 
 
 def _folded(line: str) -> list[str]:

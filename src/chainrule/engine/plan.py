@@ -64,6 +64,7 @@ class Plan:
     rows: int  # of a minibatch, at most
     tile: int  # of them at a time
     stored: int  # entries of parameters and states, at the front
+    folds: dict[Instruction, Fold]  # products that go straight into a stored matrix
 
 
 def block_rows(extent: int, columns: int) -> int:
@@ -109,6 +110,7 @@ class Planner:
         self.schedule, self.rows, self.labels = schedule, rows, labels
         self.numbers = Numbers()
         self.code: list[list[int]] = []
+        self.folds: dict[Instruction, Fold] = {}
         self.micro: list[list[int]] = []
         self.partials: dict[Node, tuple[int, int]] = {}  # total -> first slot and how many (-1: one each tile)
         self.tile = tile_rows(rows, work)
@@ -128,6 +130,7 @@ class Planner:
         for loop in self.schedule.loops:
             first = len(self.code)
             found = {} if loop.extent is None else folds(loop, self.schedule.stored, self.numbers)
+            self.folds |= found
             done = {f.root for f in found.values()}
             for i in loop.body:
                 self._write(i, found.get(i), done)
@@ -146,6 +149,7 @@ class Planner:
             self.rows,
             self.tile,
             self.stored,
+            self.folds,
         )
 
     def _tile(self, loop: Loop) -> int:
