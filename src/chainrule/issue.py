@@ -92,7 +92,7 @@ def _factor(power: Power, total: Node) -> Factor:
 
 def _rate(parameter: Node) -> Node:
     """One learning rate for every weight."""
-    return matrix(f"lr_{parameter.name}", *parameter.shape, role="hyper")
+    return matrix(f"lr_{parameter.name}", *parameter.shape)
 
 
 def _in_the_step(power: Power, graph: Graph, derived: Derived) -> Factor:

@@ -123,7 +123,7 @@ def test_a_program_in_a_convention_runs(convention, capsys):
 
     printed = capsys.readouterr()
     losses: list[str] = []
-    exec(printed.out, {"print": losses.append})
+    exec(printed.out, {"print": losses.append, "__name__": "__main__"})
     assert float(losses[-1].split()[-1]) < float(losses[0].split()[-1])
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from chainrule.derive import Equation
-from chainrule.expr import Node, add_op, is_atom, matrix, scale_op, toposort_to_names
+from chainrule.expr import Node, add_op, hadamard_op, is_atom, matrix, scale_op, toposort_to_names
 from chainrule.functions import along
 from chainrule.primitives import abs, first_maximum, sign, step
 from chainrule.program.language import Language, Names
@@ -69,7 +69,10 @@ class Listing:
         """A learning rate to start with; a step that is a multiple of a sum over rows needs it divided by them."""
         value = self.hyper.get("lr", 0.01) if self.states else 0.1
         updates = [n for e in self.equations if e.phase == "update" for n in toposort_to_names(e.expression)]
-        linear = all(is_atom(n) or n.op in (add_op, scale_op) or n.args[0] in self.rates for n in updates)
+        linear = all(
+            is_atom(n) or n.op in (add_op, scale_op) or (n.op is hadamard_op and n.args[0] in self.rates)
+            for n in updates
+        )
         return f"{value!r} / n" if linear and self.reduction == "sum" else repr(value)
 
 

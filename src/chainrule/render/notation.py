@@ -314,7 +314,8 @@ def _power(scalar: Written, exponent: int, to: Notation) -> Written:
 def _coefficient(number: float, scalars: list[Written], to: Notation) -> Written | None:
     """The product of a number and scalars, if it is not 1."""
     if number == 1 and len(scalars) < 2:
-        return (_bracketed(scalars[0], to) if scalars[0].binds == PRODUCT else scalars[0]) if scalars else None
+        bare = not scalars or scalars[0].binds != PRODUCT or not set(scalars[0].text) & set(" /")
+        return None if not scalars else scalars[0] if bare else _bracketed(scalars[0], to)
     numbers = [] if number == 1 else [to.number(number)]
     parts = [*numbers, *(_operand(s, to, POSTFIX) for s in scalars)]
     return parts[0] if len(parts) == 1 else _row(parts, to, PRODUCT)
