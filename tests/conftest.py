@@ -4,6 +4,8 @@ import pytest
 from hypothesis import settings
 from tools import TOOLS
 
+from chainrule.engine.team import compile_kernels
+
 settings.register_profile("chainrule", deadline=None)  # no test asserts a wall-clock time
 settings.load_profile("chainrule")
 
@@ -20,6 +22,13 @@ def pytest_configure(config):
     for tool in TOOLS:
         config.addinivalue_line("markers", f"{tool.name}: {tool.use}; needs the tool itself")
     config.addinivalue_line("markers", "row(*numbers): shows capabilities of scripts/capabilities.toml by number")
+
+
+def pytest_sessionstart(session):
+    """Compile the engine's kernels once, before each worker would."""
+    if not hasattr(session.config, "workerinput") and not session.config.option.collectonly:
+        for dtype in ("float32", "float64"):
+            compile_kernels(dtype)
 
 
 def pytest_report_header():

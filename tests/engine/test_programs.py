@@ -150,6 +150,20 @@ def test_targets_are_read_as_labels_or_as_they_are():
     np.testing.assert_allclose(results[0][1]["W1"], results[1][1]["W1"], rtol=1e-14)
 
 
+def test_data_may_lie_in_any_order():
+    """A column of a table and a transposed table are read as what they say, not as they lie."""
+    net, rng = cr.Network("4 -> 6 tanh -> 1"), np.random.default_rng(0)
+    X, Y, w = rng.standard_normal((4, 20)).T, rng.standard_normal((20, 3))[:, :1], rng.random((20, 2))[:, 1:]
+    starts, shares, order = np.array([0, 8, 16, 20]), np.array([8.0, 8.0, 4.0]), rng.permutation(20)
+    run = {"order": order, "starts": starts, "shares": shares, "hyper": {"lr": 0.1}, "seed": 0}
+    program = EngineStep(net, UPDATES["sgd"], weighted=True, threads=1)
+
+    found = program.epoch(net.init(0), {"X": X, "Y": Y, "w": w}, **run)
+
+    numpy = compile_step(net, UPDATES["sgd"], weighted=True)
+    agree(found, numpy.epoch(net.init(0), {"X": X, "Y": Y, "w": w}, **run), 1e-13)
+
+
 def test_a_million_rows_need_no_more_memory_than_a_thousand():
     net = cr.Network("3 -> 4 relu -> 2 softmax")
     predict, params = EngineOutputs(net, np.float32), net.init(0, dtype=np.float32)

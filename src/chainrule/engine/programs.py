@@ -47,6 +47,7 @@ class EngineStep:
         seed: int,
     ) -> tuple[float, State]:
         """Minibatches `starts[i] : starts[i + 1]` of `order`: the sum of shares times losses, and the state after."""
+        data = {name: np.ascontiguousarray(array) for name, array in data.items()}  # rows are copied as they lie
         X = data["X"]
         labels = self._labels(data["Y"])
         team = self._prepared(int(np.diff(starts).max(initial=1)), X.dtype, labels is not None)

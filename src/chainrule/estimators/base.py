@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import warnings
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -17,6 +16,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from chainrule.arrays import as_targets, as_weights
+from chainrule.estimators.plain import is_plain
 from chainrule.functions import Function
 from chainrule.layers import Dense
 from chainrule.losses import Loss, find_loss
@@ -213,7 +213,7 @@ class MLP(BaseEstimator):  # type: ignore[misc]  # scikit-learn publishes no typ
             self._rng = np.random.default_rng(self._seed)
         Y = self._targets(X, y, reset=reset, classes=classes)
         Y = as_targets(Y, len(X), self.network_.outputs, self.network_.objective.targets)
-        data = {"X": X, "Y": Y.astype(X.dtype, copy=False)}
+        data = {"X": X, "Y": np.ascontiguousarray(Y, X.dtype)}
         if w is not None:
             w = _check_sample_weight(w, X, dtype=X.dtype, ensure_non_negative=True)
             data["w"] = as_weights(w, len(X))
@@ -333,25 +333,10 @@ class MLP(BaseEstimator):  # type: ignore[misc]  # scikit-learn publishes no typ
             self.network_ = network
 
     def _outputs(self, X: Any) -> Array:
-        if not self._is_plain(X):
+        if not is_plain(X, vars(self)):
             check_is_fitted(self)
             X = validate_data(self, X, dtype=(np.float64, np.float32), reset=False)
         return self._outputs_of(self.params_, X)
-
-    def _is_plain(self, X: Any) -> bool:
-        """Is this a matrix that needs none of scikit-learn's checks, which take longer than to predict a row?"""
-        own = vars(self)
-        return (
-            "params_" in own
-            and "feature_names_in_" not in own
-            and type(X) is np.ndarray
-            and X.dtype.char in "fd"
-            and X.ndim == 2
-            and X.shape[0] > 0
-            and X.shape[1] == own["n_features_in_"]
-            and X.dtype.isnative
-            and math.isfinite(X.sum())
-        )
 
     def _outputs_of(self, params: dict[str, Array], X: Array) -> Array:
         """The outputs at these parameters, by the engine where it can."""
