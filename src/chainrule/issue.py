@@ -8,12 +8,13 @@ from dataclasses import replace
 from chainrule.conventions import ONE, Convention, Multiples, Power, Reading
 from chainrule.derivation import Derivation
 from chainrule.derive import Derived, Equation
-from chainrule.expr import Node, define_op, hadamard_op, matrix, scale, scale_op, symbol_op, toposort, walk
+from chainrule.expr import Node, define, define_op, hadamard_op, matrix, scale, scale_op, symbol_op, toposort, walk
 from chainrule.graph import Graph
 from chainrule.program.listing import Listing
 from chainrule.reissue import Factor, reissue
 from chainrule.rewrite import Rewriter, Rule, on
 from chainrule.rules import numbers_leave_products
+from chainrule.substitute import renamed
 from chainrule.updates import Next, UpdateRule
 
 
@@ -122,10 +123,13 @@ def _with_update(
     nexts = rule.equations([(p, scale(g, number, *powers)) for p, g in gradients.items()], rates)
     known = {e.node for e in derived.equations}
     equations: list[Equation] = []
+    meanings: dict[Node, Node] = {}  # a name as the rule has it -> with the tidied equation
     for item in nexts:
         for node in walk([item.node], lambda n: () if n in known else n.args):
             if node.op is define_op and node not in known:
                 known.add(node)
                 rewriter.equation = node.value
-                equations.append(Equation(node.value, rewriter(node.args[0]), node.shape, rule.name, "update"))
+                body = rewriter(renamed(node.args[0], meanings))
+                meanings[node] = define(node.value, body)
+                equations.append(Equation(node.value, body, node.shape, rule.name, "update"))
     return replace(derived, equations=(*derived.equations, *equations), steps=(*derived.steps, *rewriter.steps)), nexts

@@ -1,5 +1,7 @@
 """The engine against the NumPy program and the interpreter: the same equations, whatever the network."""
 
+import warnings
+
 import numpy as np
 import pytest
 from random_networks import draw_case
@@ -9,8 +11,10 @@ from chainrule.engine import team
 from chainrule.engine.lowering import lowered_step, planned
 from chainrule.engine.programs import EngineOutputs, EngineStep
 from chainrule.engine.words import COLUMN_SUMS, GEMM
+from chainrule.expr import scalar
+from chainrule.train.engines import ENGINES
 from chainrule.train.step import compile_step
-from chainrule.updates import UPDATES
+from chainrule.updates import UPDATES, update
 
 RULES = list(UPDATES)
 RATE = 0.01
@@ -172,7 +176,7 @@ def test_a_million_rows_need_no_more_memory_than_a_thousand():
     many = predict(params, np.ones((100_000, 3), np.float32))
 
     np.testing.assert_array_equal(many, np.repeat(few[:1], 100_000, axis=0))
-    assert {t.arena.size for t in predict._mine.teams.values()} == {predict._team(1).arena.size}
+    assert {team.arena.size for team, _ in predict._mine.teams.values()} == {predict._team(1, params).arena.size}
 
 
 def test_no_row_gives_no_outputs():
@@ -246,6 +250,101 @@ def test_what_is_used_twice_is_not_folded_away():
     assert not {row[1] for row in plan.code if row[0] == GEMM and not row[3]} & {
         place.base for node, place in plan.places.items() if node.op.name == "symbol" and node.value.role == "parameter"
     }
+
+
+# Rules of one's own, old values, and data that must not be written to
+
+
+def trained_both(name):
+    X = np.random.default_rng(0).normal(size=(60, 4))
+    options = {"momentum": 0, "learning_rate_init": 0.01, "batch_size": 60, "max_iter": 6, "random_state": 0}
+    fits = [cr.MLPRegressor(network="4 -> 1 identity", solver=name, engine=engine, **options) for engine in ENGINES]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return [fit.fit(X, X @ [1, 2, 3, 4]).loss_curve_ for fit in fits]
+
+
+def keeps_the_old_weights(p, lr=0.01):
+    """W - lr dW + (W - q)/2, q the weights before."""
+    old = p.state("q")
+    p.next(p.parameter, p.parameter - lr * p.gradient + 0.5 * (p.parameter - old))
+    p.next(old, p.parameter)
+
+
+def keeps_two_gradients(p, lr=0.01):
+    """W - lr (dW + a/2 + b/4), a and b the last two gradients."""
+    a, b = p.state("a"), p.state("b")
+    p.next(p.parameter, p.parameter - lr * (p.gradient + 0.5 * a + 0.25 * b))
+    p.next(a, p.gradient)
+    p.next(b, a)
+
+
+def halves_its_momentum(p, lr=0.01):
+    """v = k v + dW, W - lr v, where k halves with every step."""
+    k, v = scalar("kk", role="state"), p.state("v")
+    p.next(v, k * v + p.gradient)
+    p.next(k, 0.5 * k, 1.0)
+    p.next(p.parameter, p.parameter - lr * (k * v + p.gradient))
+
+
+def swaps_two_numbers(p, lr=0.01):
+    """W - lr j dW, where j and k change places."""
+    j, k = scalar("j1", role="state"), scalar("k1", role="state")
+    p.next(j, k, 1.0)
+    p.next(k, j, 2.0)
+    p.next(p.parameter, p.parameter - lr * j * p.gradient)
+
+
+def takes_the_cosine_of_a_number(p, lr=0.01):
+    """W - lr cos(k) dW: of plain numbers the engine knows no cosine, and the NumPy program trains."""
+    k = scalar("k2", role="state")
+    p.next(k, k + 1, 1.0)
+    p.next(p.parameter, p.parameter - lr * cr.cos(k) * p.gradient)
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        keeps_the_old_weights,
+        keeps_two_gradients,
+        halves_its_momentum,
+        swaps_two_numbers,
+        takes_the_cosine_of_a_number,
+    ],
+)
+def test_every_next_value_is_of_old_values_whoever_runs_it(rule):
+    update(rule)
+
+    engine, numpy = trained_both(rule.__name__)
+
+    np.testing.assert_allclose(engine, numpy, rtol=1e-12)
+    assert len(set(numpy)) == 6
+
+
+def test_a_prediction_is_at_the_parameters_as_they_are_now():
+    X = np.ones((3, 4))
+    reg = cr.MLPRegressor((3,), max_iter=1, tol=0, random_state=0).fit(X, np.arange(3.0))
+    before = reg.predict(X)
+
+    reg.coefs_[-1][...] = 0
+    reg.params_["b2"] = np.full((1, 1), 7.0)
+
+    assert not np.any(before == 7)
+    np.testing.assert_array_equal(reg.predict(X), [7, 7, 7])
+
+
+def test_data_that_must_not_be_written_to_need_no_other_kernels():
+    net, params = cr.Network("4 -> 3 tanh -> 2"), cr.Network("4 -> 3 tanh -> 2").init(0)
+    X = np.random.default_rng(0).standard_normal((5, 4))
+    predict, compiled = EngineOutputs(net, np.float64), len(team.run.signatures)
+    expected = predict(params, X)
+
+    X.flags.writeable = False
+
+    np.testing.assert_array_equal(predict(params, X), expected)
+    np.testing.assert_array_equal(predict(params, np.repeat(X, 400, axis=0))[:1], expected[:1])
+    assert len(team.run.signatures) == compiled
+    assert not X.flags.writeable
 
 
 # What it says of itself

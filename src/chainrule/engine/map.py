@@ -63,12 +63,14 @@ class MapWriter:
         places: Mapping[Node, Any],
         partials: Mapping[Node, int],
         given: Mapping[Node, list[int]],
+        committed: set[Node],
     ) -> None:
         self.roots, self.stored, self.numbers = roots, stored, numbers
         self.stream, self.places, self.partials = stream, places, partials
         self.own = {r.node for r in roots if r.kind == "value"}
         self.fills: list[list[int]] = []
         self.body: list[list[int]] = []
+        self.committed = committed
         self.register: dict[object, list[int]] = {n: place for n, place in given.items()}  # noqa: C416
         self.given = given
         self.free: list[int] = []
@@ -82,6 +84,9 @@ class MapWriter:
 
     def write(self) -> tuple[list[list[int]], list[list[int]]]:
         """What is filled once a tile, and what is done for every block."""
+        changed = {r.target for r in self.roots if r.kind == "commit"} | self.committed
+        if any(r.kind == "commit" and r.node in changed for r in self.roots):
+            raise NotLoweredError("a state that becomes the old value of another")
         operands: Callable[[Node], tuple[Node, ...]] = lambda n: tuple(
             x for x in (self.form(n).a, self.form(n).b) if x is not None and self.inlined(x)
         )

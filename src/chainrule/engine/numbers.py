@@ -21,6 +21,7 @@ class Numbers:
     supplied: dict[str, int] = field(default_factory=dict)  # slots by name: to be set before a run
     initial: list[float] = field(default_factory=list)
     code: list[tuple[int, int, int, float]] = field(default_factory=list)  # opcode, target, operand, operand
+    before: list[tuple[int, int, int, float]] = field(default_factory=list)  # runs first
     found: dict[object, int] = field(default_factory=dict)
 
     def slot(self, value: float = 0.0) -> int:
@@ -59,6 +60,12 @@ class Numbers:
             result = self.emit(MULTIPLY, result, factor)
         return result
 
+    def _read(self, name: str) -> int:
+        """A state as it is at the beginning of a step: what it becomes is written where it is supplied."""
+        slot = self.slot()
+        self.before.append((ASSIGN, slot, self.named(name), 0.0))
+        return slot
+
     def product(self, a: int, b: int) -> int:
         """The slot of a product of two slots."""
         one = self.constant(1.0)
@@ -72,7 +79,7 @@ class Numbers:
     @property
     def table(self) -> np.ndarray[Any, Any]:
         """The program as numbers."""
-        return np.array(self.code, np.float64).reshape(-1, 4)
+        return np.array([*self.before, *self.code], np.float64).reshape(-1, 4)
 
     def emit(self, op: int, a: int, b: float) -> int:
         """The slot of an operation on slots; the same operation is done once."""
@@ -84,6 +91,8 @@ class Numbers:
 
     def _number(self, n: Node) -> int:
         operands = [self.found[a] for a in n.args]
+        if n.op is symbol_op and n.value.role == "state":
+            return self._read(n.value.name)
         if n.op is symbol_op:
             return self.named(n.value.name)
         if n.op is full_op:

@@ -288,7 +288,10 @@ class Planner:
             return
         given = {r.node: self.stream(r.target) for r in i.roots if r in done and r.target is not None}
         partials = {total: slot for total, (slot, _) in self.partials.items()}
-        writer = MapWriter(roots, self.schedule.stored, self.numbers, self.stream, self.places, partials, given)
+        committed = set(self.schedule.commits)
+        writer = MapWriter(
+            roots, self.schedule.stored, self.numbers, self.stream, self.places, partials, given, committed
+        )
         fills, body = writer.write()
         start = len(self.micro)
         self.micro += fills + body

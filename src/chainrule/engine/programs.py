@@ -24,6 +24,7 @@ class EngineStep:
 
     def __init__(self, network: Network, rule: UpdateRule, *, weighted: bool, threads: int | None = None) -> None:
         self.lowered = lowered_step(network, rule, weighted=weighted)
+        planned(self.lowered, 1, labels=False)  # which says now what it cannot
         self.threads = threads
         self.parameters = tuple(str(p.name) for p in self.lowered.parameters)
         self.draws = network.drops
@@ -95,30 +96,30 @@ class EngineOutputs:
 
     def __init__(self, network: Network, dtype: Any, *, threads: int | None = None) -> None:
         self.lowered = lowered_outputs(network)
+        self.plan = planned(self.lowered, CHUNK, labels=False)
         self.dtype = np.dtype(dtype)
         self.columns, self.size, self.threads = network.outputs, self.lowered.size, threads
         self._mine = threading.local()
         compile_kernels(self.dtype)
 
     def __call__(self, params: Mapping[str, Array], X: Array) -> Array:
-        """The outputs of rows X, C-contiguous and of the data type, at these parameters."""
-        if getattr(self._mine, "params", None) is not params:
-            self._mine.params, self._mine.teams = params, {}
+        """The outputs of rows X, C-contiguous and of the data type, at these parameters as they are now."""
         rows = X.shape[0]
         results = np.empty((rows, self.columns), self.dtype)
         if 0 < rows * self.size <= FEW:
-            self._team(1).outputs(X, results, np.array([0, rows]))
+            self._team(1, params).outputs(X, results, np.array([0, rows]))
             return results
         work = float(self.size * min(rows, CHUNK))
         starts = np.append(np.arange(0, rows, CHUNK, dtype=np.int64), rows)
-        self._team(team_size(self.threads, work)).run(starts, X=X, results=results, work=work)
+        self._team(team_size(self.threads, work), params).run(starts, X=X, results=results, work=work)
         return results
 
-    def _team(self, threads: int) -> Team:
-        teams: dict[int, Team] = self._mine.teams
+    def _team(self, threads: int, params: Mapping[str, Array]) -> Team:
+        teams: dict[int, tuple[Team, list[tuple[str, Array]]]] = self._mine.__dict__.setdefault("teams", {})
         if threads not in teams:
-            team = Team(planned(self.lowered, CHUNK, labels=False), self.dtype, threads)
-            for node in self.lowered.stored:
-                team.matrix(node)[...] = self._mine.params[str(node.name)]
-            teams[threads] = team
-        return teams[threads]
+            team = Team(self.plan, self.dtype, threads)
+            teams[threads] = team, [(str(n.name), team.matrix(n)) for n in self.lowered.stored]
+        team, places = teams[threads]
+        for name, place in places:
+            place[...] = params[name]
+        return team

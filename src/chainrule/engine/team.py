@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import sys
 import threading
@@ -115,8 +116,8 @@ class Team:
         """
         total, shares = np.zeros(1), self.no_shares if shares is None else shares
         given = (
-            X, self.none if Y is None else Y, NONE_OF_INTEGERS if labels is None else labels,
-            self.none if weights is None else weights, order,
+            open_(X), self.none if Y is None else open_(Y), NONE_OF_INTEGERS if labels is None else labels,
+            self.none if weights is None else open_(weights), order,
         )  # fmt: skip
         results = self.none if results is None else results
         rest = (results, self.plan.tile, self.at_n, loss_at, np.uint64(seed), total)
@@ -139,10 +140,10 @@ class Team:
 
     def outputs(self, X: Array, results: Array, starts: Array) -> None:
         """The same for few rows on one thread, without order, loss or ceremony."""
-        none = self.none
+        none, empty = self.none, NONE_OF_INTEGERS
         run(
-            self.arena, self.base, self.numbers[0], *self.fixed, X, none, NONE_OF_INTEGERS, none, NONE_OF_INTEGERS,
-            starts, self.no_shares, results, self.plan.tile, self.at_n, 0, ZERO, self.no_shares, 0, 1, self.board_at,
+            self.arena, self.base, self.numbers[0], *self.fixed, open_(X), none, empty, none, empty, starts,
+            self.no_shares, results, self.plan.tile, self.at_n, 0, ZERO, self.no_shares, 0, 1, self.board_at,
         )  # fmt: skip
 
     def _together(self, member: Callable[[int], None], *, watch: bool) -> None:
@@ -167,6 +168,17 @@ class Team:
             for thread in others:
                 thread.join()
             raise
+
+
+def open_(array: Array) -> Array:
+    """The same memory as an array that could be written to: for another kind Numba would compile anew."""
+    if array.flags.writeable and array.flags.aligned:
+        return array
+    if not array.flags.aligned or not array.size:
+        return array.copy()
+    whole = (ctypes.c_char * array.nbytes).from_address(array.ctypes.data)
+    alias: Array = np.frombuffer(memoryview(whole), array.dtype)
+    return alias.reshape(array.shape)
 
 
 def _whole_lines(entries: int, dtype: np.dtype[Any]) -> int:
