@@ -85,10 +85,11 @@ def test_engine_and_numpy_program_agree_on_many_random_networks(seed):
 
     try:
         engine = problem.engine()
-    except NotLoweredError as reason:  # a weight that is one number waits for the sum of weights, which the loss needs
-        assert cannot, reason
-        return
-    agree(problem.epoch(engine), problem.epoch(problem.numpy()), 3e-12)
+    except NotLoweredError:  # a weight that is one number waits for the sum of weights, which the loss needs
+        engine = None
+    assert engine is not None or cannot
+    if engine is not None:
+        agree(problem.epoch(engine), problem.epoch(problem.numpy()), 3e-12)
 
 
 def test_what_the_engine_cannot_order_the_numpy_program_trains():
