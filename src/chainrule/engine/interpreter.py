@@ -29,7 +29,7 @@ from chainrule.engine.words import (
     STORE,
 )  # fmt: skip
 
-MEETING, TICKET, STOP = 0, 8, 16  # places in the team's board, a cache line each
+TICKET, STOP = 8, 16  # places in the team's board, a cache line each; the meetings are counted at 0
 PATIENCE = 4000  # looks at the board before a thread lets others run
 give_way = types.ExternalFunction("SwitchToThread" if sys.platform == "win32" else "sched_yield", types.int32())
 

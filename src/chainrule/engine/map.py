@@ -71,7 +71,9 @@ class MapWriter:
         self.fills: list[list[int]] = []
         self.body: list[list[int]] = []
         self.committed = committed
-        self.register: dict[object, list[int]] = {n: place for n, place in given.items()}  # noqa: C416
+        self.register: dict[object, list[int]] = {}
+        for n, place in given.items():
+            self.register[n] = place
         self.given = given
         self.free: list[int] = []
         self.count = 0
