@@ -1,15 +1,26 @@
-"""How the kernels are compiled: once for an installation and a data type. Where the result is kept."""
+"""How the kernels are compiled: once for an installation and a data type. Where the result is kept.
+
+Numba compiles what a function calls again with every caller, level by level. So a kernel of some size is a *unit*: it
+is compiled and kept by itself, and others call it by the name of its symbol.
+"""
 
 from __future__ import annotations
 
 import hashlib
+import inspect
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+import llvmlite.binding as llvm
+from numba import njit, types
+from numba.core import cgutils
 from numba.core.caching import CompileResultCacheImpl, FunctionCache, UserProvidedCacheLocator, UserWideCacheLocator
+from numba.extending import intrinsic
 
-OPTIONS: dict[str, Any] = {"error_model": "numpy", "nogil": True}
+OPTIONS: dict[str, Any] = {"error_model": "numpy", "nogil": True, "_nrt": False}
+INNER: dict[str, Any] = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}  # Python does not call units
 
 
 @cache
@@ -41,3 +52,51 @@ def kept(dispatcher: Any) -> Any:
     """The same compiled function, kept on disk with all it calls: in NUMBA_CACHE_DIR, or a folder of the user."""
     dispatcher._cache = _Cache(dispatcher.py_func)
     return dispatcher
+
+
+def unit(arguments: Callable[[Any], tuple[Any, ...]]) -> Callable[[Callable[..., None]], Any]:
+    """Make a function that returns nothing a unit; `arguments` are their types, for a type of real numbers.
+
+    What comes back is what other kernels call. The type of real numbers is that of the first argument that has some.
+    """
+
+    def enter(function: Callable[..., None]) -> Any:
+        names = list(inspect.signature(function).parameters.values())
+        _UNITS[function.__name__] = kept(njit(**OPTIONS | INNER)(function)), arguments
+
+        def call(typing: Any, *given: Any) -> Any:
+            real = next(t for t in (getattr(a, "dtype", a) for a in given) if isinstance(t, types.Float))
+
+            def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+                kind = context.call_conv.get_function_type(types.none, signature.args)
+                there = cgutils.get_or_insert_function(builder.module, kind, _symbol(function.__name__, real))
+                context.call_conv.call_function(builder, there, types.none, signature.args, args)
+                return context.get_dummy_value()
+
+            return types.none(*arguments(real)), generate
+
+        first = inspect.Parameter("typing", inspect.Parameter.POSITIONAL_OR_KEYWORD)
+        call.__signature__ = inspect.Signature([first, *names])  # type: ignore[attr-defined]
+        call.__name__ = function.__name__
+        return intrinsic(call)
+
+    return enter
+
+
+_UNITS: dict[str, tuple[Any, Callable[[Any], tuple[Any, ...]]]] = {}  # compiled functions and the types they take
+_linked: set[str] = set()
+
+
+def _symbol(name: str, real: Any) -> str:
+    return f"chainrule_{name}_{real}"
+
+
+def link_units(real: Any) -> None:
+    """Compile every unit for a type of real numbers, or load it from disk, and name its symbol."""
+    for name, (dispatcher, arguments) in _UNITS.items():
+        symbol = _symbol(name, real)
+        if symbol not in _linked:
+            dispatcher.compile(arguments(real))
+            result = dispatcher.overloads[arguments(real)]
+            llvm.add_symbol(symbol, result.library.get_pointer_to_function(result.fndesc.llvm_func_name))
+            _linked.add(symbol)

@@ -5,7 +5,7 @@ A polynomial has the highest power first. It and the pieces of 2 / pi are printe
 
 from __future__ import annotations
 
-from chainrule.engine.intrinsics import number, polynomial
+from chainrule.engine.lanes import number, polynomial
 
 LOG2_E = 1.4426950408889634
 LN2_HIGH = number(0.693145751953125, 0.6931471803691238)  # so few bits that k times it is exact

@@ -1,63 +1,58 @@
-"""MAP's arithmetic on entries: one record each, which says the result in instructions on vectors."""
+"""MAP's arithmetic on entries, and what is done along a row: one record each, which says the result on vectors."""
 
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Callable
 
-from chainrule.engine.vector import Vectors, along, entrywise, halved, short_rows
+from chainrule.engine import words
+from chainrule.engine.elementary import FLOAT32, FLOAT64
+from chainrule.engine.lanes import Lanes, fma, select
+from chainrule.engine.vector import Entry, along, halved, one_of, short_rows
 
-
-def _chosen(v: Vectors, order: str, a: Any, b: Any) -> Any:
-    """The larger or smaller of two, NaN if either is."""
-    kept = v.builder.select(v.builder.fcmp_unordered(order, a, b), a, b)
-    return v.builder.select(v.builder.fcmp_unordered("uno", b, b), b, kept)
-
-
-def _positive(v: Vectors, a: Any, yes: Any, no: Any) -> Any:
-    return v.builder.select(v.builder.fcmp_ordered(">", a, v.zeros), yes, no)
+COSTLY = 2  # vectors at a time of functions with many instructions
 
 
-def _sign(v: Vectors, a: Any) -> Any:
-    below = v.builder.fcmp_ordered("<", a, v.zeros)
-    return v.builder.select(below, v.constant(-1.0), _positive(v, a, v.constant(1.0), a))
+def _function(name: str) -> Callable[..., Lanes]:
+    """A function of the rule book, as it is written for the type of its operand."""
+    return lambda x, *rest: (FLOAT32 if x.bits == 32 else FLOAT64)[name](x, *rest)
 
 
-add = entrywise(2, lambda v, a, b, s, t: v.builder.fadd(a, b))
-sub = entrywise(2, lambda v, a, b, s, t: v.builder.fsub(a, b))
-mul = entrywise(2, lambda v, a, b, s, t: v.builder.fmul(a, b))
-div = entrywise(2, lambda v, a, b, s, t: v.builder.fdiv(a, b))
-maximum = entrywise(2, lambda v, a, b, s, t: _chosen(v, ">", a, b))
-minimum = entrywise(2, lambda v, a, b, s, t: _chosen(v, "<", a, b))
-axpby = entrywise(2, lambda v, a, b, s, t: v.call("fmuladd", s, a, v.builder.fmul(t, b)))
-scale = entrywise(1, lambda v, a, s, t: v.builder.fmul(s, a))
-shift = entrywise(1, lambda v, a, s, t: v.builder.fadd(a, s))
-shift_twice = entrywise(1, lambda v, a, s, t: v.builder.fadd(v.builder.fadd(a, s), t))
-copy = entrywise(1, lambda v, a, s, t: a)
-fill = entrywise(0, lambda v, s, t: s)
-reciprocal = entrywise(1, lambda v, a, s, t: v.builder.fdiv(v.constant(1.0), a))
-sqrt = entrywise(1, lambda v, a, s, t: v.call("sqrt", a))
-absolute = entrywise(1, lambda v, a, s, t: v.call("fabs", a))
-sign = entrywise(1, lambda v, a, s, t: _sign(v, a))
-step = entrywise(1, lambda v, a, s, t: _positive(v, a, v.constant(1.0), v.zeros))
-
-# max(a + b, 0); a [b > 0]; a (1 - b b); s a + t b b
-add_relu = entrywise(2, lambda v, a, b, s, t: _chosen(v, ">", v.builder.fadd(a, b), v.zeros))
-mul_step = entrywise(2, lambda v, a, b, s, t: v.builder.fmul(a, _positive(v, b, v.constant(1.0), v.zeros)))
-mul_tanh = entrywise(
-    2, lambda v, a, b, s, t: v.builder.fmul(a, v.call("fmuladd", v.builder.fneg(b), b, v.constant(1.0)))
-)
-axpby_square = entrywise(2, lambda v, a, b, s, t: v.call("fmuladd", s, a, v.builder.fmul(v.builder.fmul(t, b), b)))
+def _entry(name: str) -> Entry:
+    f = _function(name)
+    if name in ("maximum", "minimum"):
+        return Entry(2, lambda a, b, s, t: f(a, b))
+    if name == "power":
+        return Entry(1, lambda a, s, t: f(a, s), 1)
+    return Entry(1, lambda a, s, t: f(a), COSTLY)
 
 
-def _plus(v: Vectors, a: Any, b: Any) -> Any:
-    return v.builder.fadd(a, b)
+_maximum, _exp = _function("maximum"), _function("exp")
+ENTRIES = {code: _entry(name) for name, code in words.WORDS.items()} | {
+    words.ADD: Entry(2, lambda a, b, s, t: a + b),
+    words.SUB: Entry(2, lambda a, b, s, t: a - b),
+    words.MUL: Entry(2, lambda a, b, s, t: a * b),
+    words.DIV: Entry(2, lambda a, b, s, t: a / b),
+    words.AXPBY: Entry(2, lambda a, b, s, t: fma(s, a, t * b)),
+    words.SCALE: Entry(1, lambda a, s, t: s * a),
+    words.SHIFT: Entry(1, lambda a, s, t: a + s),
+    words.SHIFT_TWICE: Entry(1, lambda a, s, t: (a + s) + t),
+    words.COPY: Entry(1, lambda a, s, t: a),
+    words.FILL: Entry(0, lambda s, t: s),
+    words.ADD_RELU: Entry(2, lambda a, b, s, t: _maximum(a + b, a.like(0))),
+    words.MUL_STEP: Entry(2, lambda a, b, s, t: a * select(b > 0, b.like(1), 0)),
+    words.MUL_TANH: Entry(2, lambda a, b, s, t: a * fma(-b, b, 1)),  # a (1 - b b)
+    words.AXPBY_SQUARE: Entry(2, lambda a, b, s, t: fma(s, a, t * b * b)),
+}
+one_entry = one_of(ENTRIES)
 
 
-def _larger(v: Vectors, a: Any, b: Any) -> Any:
-    return v.builder.select(v.builder.fcmp_unordered(">", a, b), a, b)
+def _plus(a: Lanes, b: Lanes) -> Lanes:
+    return a + b
 
 
-row_sum, row_maximum = along(_plus, 0.0), along(_larger, -math.inf)
-less_largest = short_rows(-math.inf, lambda v, a: v.builder.fsub(a, halved(v, _larger, a)))
-over_sum = short_rows(0.0, lambda v, a: v.builder.fdiv(a, halved(v, _plus, a)))
+row_sum = along(_plus, 0.0, lambda a, s: a)
+row_maximum = along(_maximum, -math.inf, lambda a, s: a)
+exp_sum = along(_plus, 0.0, lambda a, s: _exp(a - s))  # sum of exp(a - s)
+less_largest = short_rows(-math.inf, lambda v, a: a - halved(v, _maximum, a))
+over_sum = short_rows(0.0, lambda v, a: a / halved(v, _plus, a))

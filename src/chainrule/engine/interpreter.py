@@ -12,12 +12,12 @@ import numpy as np
 from numba import njit, types
 
 from chainrule.arrays import GOLDEN, MIX
-from chainrule.engine.compiled import OPTIONS, kept
-from chainrule.engine.kernels import DO_FILL, column_sums, compute, operate, row_function, row_sums, work
+from chainrule.engine import entries as e
+from chainrule.engine.compiled import OPTIONS, kept, unit
+from chainrule.engine.kernels import DO_FILL, compute, operate, row_function, work
 from chainrule.engine.products import PACKED, gemm
 from chainrule.engine.vector import copy_ahead, fetch, fetch_add, flush_tiny
 from chainrule.engine.words import (
-    COLUMN_SUMS,
     FINISH,
     GATHER,
     GEMM,
@@ -34,13 +34,45 @@ PATIENCE = 4000  # looks at the board before a thread lets others run
 give_way = types.ExternalFunction("SwitchToThread" if sys.platform == "win32" else "sched_yield", types.int32())
 
 
+copy_row = copy_ahead()
+
+
+@unit(lambda real: (real[::1], types.int64, types.int64, real[:, ::1], types.int64[::1], types.int64, types.int64))
+def gather(m, base, out, source, order, first, rows):
+    """The rows `order[first]` and on of a C-contiguous matrix, one after the other."""
+    size = m.itemsize
+    k = source.shape[1]
+    address = source.ctypes.data
+    there = address + size * k * (order[first] if len(order) else first)
+    for r in range(rows):
+        here, after = there, first + min(r + 1, rows - 1)
+        there = address + size * k * (order[after] if len(order) else after)
+        copy_row(k, base + size * (out + r * k), here, there, m.dtype.type(0))
+
+
+STRIDE, FIRST_MIX, LAST_MIX = map(np.uint64, (GOLDEN, *MIX))
+
+
+@unit(lambda real: (real[::1], types.int64, types.int64, types.uint64, types.uint64, types.float64))
+def draw(m, out, count, seed, first, keep):
+    """Entries 1 / keep with probability keep, else 0, by their number alone, as `arrays.counted_masks` says."""
+    value = m.dtype.type(1.0 / keep)
+    zero = m.dtype.type(0)
+    for i in range(count):
+        x = seed + (first + np.uint64(i)) * STRIDE
+        x = (x ^ (x >> np.uint64(30))) * FIRST_MIX
+        x = (x ^ (x >> np.uint64(27))) * LAST_MIX
+        x = x ^ (x >> np.uint64(31))
+        m[out + i] = value if np.float64(x >> np.uint64(40)) * 2.0**-24 < keep else zero
+
+
 @njit(**OPTIONS)
 def on_tile(
     m, base, numbers, code, micro, first, last, r0, rows, n, mine, pack, partials, tile, tiles,
     X, Y, labels, weights, order, start, results, seed,
 ):  # fmt: skip
     """The instructions of a loop, from `first` on, on `rows` rows from r0."""
-    real = m.dtype.type
+    real, size = m.dtype.type, m.itemsize
     for i in range(first, last):
         kind = code[i, 0]
         if kind == MAP:
@@ -61,18 +93,14 @@ def on_tile(
         elif kind == ROW_FUNCTION:
             known = code[i, 9] + code[i, 10] * r0 + code[i, 11] * mine
             row_function(m, base, code[i, 8], out, a, known, k, rows)
-        elif kind == COLUMN_SUMS:
-            column_sums(
-                m, base, out, a, k, n if code[i, 8] < 0 else code[i, 8], code[i, 9], real(numbers[code[i, 10]]),
-                real(numbers[code[i, 11]]),
-            )  # fmt: skip
         elif kind == ROW_SUMS:
-            row_sums(m, out, a, k, rows)
+            for r in range(rows):
+                m[out + r] = e.row_sum(k, base + size * (a + r * k), real(0))
         elif kind == GATHER:
             source = X if code[i, 8] == 0 else (Y if code[i, 8] == 1 else weights)
             gather(m, base, out, source, order, start + r0, rows)
         elif kind == LABELS:
-            operate(m, base, DO_FILL, rows * k, out, out, out, real(0), real(0))
+            operate(DO_FILL, rows * k, base + size * out, base, base, real(0), real(0))
             for r in range(rows):
                 m[out + r * k + labels[order[start + r0 + r]]] = real(1)
         elif kind == RANDOM:
@@ -88,38 +116,6 @@ def on_tile(
                 s += partials[q]
                 partials[q] = 0.0
             m[out] = real(s)
-
-
-copy_row = copy_ahead()
-
-
-@njit(**OPTIONS)
-def gather(m, base, out, source, order, first, rows):
-    """The rows `order[first]` and on of a C-contiguous matrix, one after the other."""
-    size = m.itemsize
-    k = source.shape[1]
-    address = source.ctypes.data
-    there = address + size * k * (order[first] if len(order) else first)
-    for r in range(rows):
-        here, after = there, first + min(r + 1, rows - 1)
-        there = address + size * k * (order[after] if len(order) else after)
-        copy_row(k, base + size * (out + r * k), here, there, m.dtype.type(0))
-
-
-STRIDE, FIRST_MIX, LAST_MIX = map(np.uint64, (GOLDEN, *MIX))
-
-
-@njit(**OPTIONS)
-def draw(m, out, count, seed, first, keep):
-    """Entries 1 / keep with probability keep, else 0, by their number alone, as `arrays.counted_masks` says."""
-    value = m.dtype.type(1.0 / keep)
-    zero = m.dtype.type(0)
-    for i in range(count):
-        x = seed + (first + np.uint64(i)) * STRIDE
-        x = (x ^ (x >> np.uint64(30))) * FIRST_MIX
-        x = (x ^ (x >> np.uint64(27))) * LAST_MIX
-        x = x ^ (x >> np.uint64(31))
-        m[out + i] = value if np.float64(x >> np.uint64(40)) * 2.0**-24 < keep else zero
 
 
 @njit(**OPTIONS)

@@ -6,36 +6,20 @@ They address one array, the arena, by entries; a data type is its data type.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import Any
 
 import numpy as np
-from numba import njit
-from numba.core import types
-from numba.extending import overload
+from numba import njit, types
 
 from chainrule.engine import entries as e
-from chainrule.engine.compiled import OPTIONS
-from chainrule.engine.elementary import FLOAT32, FLOAT64
-from chainrule.engine.products import columns
+from chainrule.engine.compiled import OPTIONS, unit
 from chainrule.engine.vector import BYTES
 from chainrule.engine.words import (
-    ADD,
-    ADD_RELU,
     ASSIGN,
-    AXPBY,
-    AXPBY_SQUARE,
     BLOCK,
     COLUMN,
     COPY,
-    DIV,
     FILL,
     FUNCTION,
-    MAXIMUM,
-    MINIMUM,
-    MUL,
-    MUL_STEP,
-    MUL_TANH,
     MULTIPLY,
     NUMBER,
     PLUS,
@@ -44,163 +28,60 @@ from chainrule.engine.words import (
     ROWWISE,
     SCALE,
     SHIFT,
-    SUB,
+    SHIFT_TWICE,
     SUM,
     WORDS,
 )  # fmt: skip
 
-RECIPROCAL, SQRT, ABS, SIGN, STEP = (WORDS[name] for name in ("reciprocal", "sqrt", "abs", "sign", "step"))
-EXP, LOG, LOG1P, EXPM1, TANH, LOGISTIC = (WORDS[name] for name in ("exp", "log", "log1p", "expm1", "tanh", "logistic"))
-SOFTPLUS, ERF, ERFC, SIN, COS = (WORDS[name] for name in ("softplus", "erf", "erfc", "sin", "cos"))
-LOG_SOFTPLUS, X_LOG_X = WORDS["log_softplus"], WORDS["x_log_x"]
+RECIPROCAL, SQRT, ABS, EXP, LOG, TANH = (WORDS[name] for name in ("reciprocal", "sqrt", "abs", "exp", "log", "tanh"))
 SOFTMAX, LOGSUMEXP = ROWWISE["softmax"], ROWWISE["logsumexp"]
 ROW_MAXIMUM, FIRST_MAXIMUM = ROWWISE["row_maximum"], ROWWISE["first_maximum"]
+FLOATS, INTEGERS = types.float64[::1], types.int64[:, ::1]
 
 
-def _of_type(name: str) -> Any:
-    """A function of the rule book, for the type that it is called with."""
-
-    def stub(*args: Any) -> Any:
-        raise NotImplementedError(name)
-
-    def chosen(x: Any) -> Callable[..., Any]:
-        return (FLOAT32 if x == types.float32 else FLOAT64)[name]
-
-    @overload(stub)
-    def of_one(x):
-        function = chosen(x)
-        return lambda x: function(x)
-
-    return stub
+@unit(lambda real: (*(types.int64,) * 5, real, real))
+def operate(code, n, d, a, b, s, t):
+    """One operation of MAP on n entries from address d, by those from a and b and two numbers."""
+    e.one_entry(code, n, d, a, b, s, t)
 
 
-exp, log, expm1, tanh, logistic, softplus, erf = map(
-    _of_type, ("exp", "log", "expm1", "tanh", "logistic", "softplus", "erf")
+DO_COPY, DO_FILL, DO_EXP, DO_LOG, DO_SCALE, DO_SHIFT, DO_SHIFT_TWICE = map(  # of one type with what a program holds
+    np.int64, (COPY, FILL, EXP, LOG, SCALE, SHIFT, SHIFT_TWICE)
 )
 
 
-@njit(**OPTIONS)
-def transcend(code, A, D, s):
-    """D = f(A) of a function that is more than an instruction or two; s is its parameter."""
-    n = len(D)
-    if code == EXP:
-        for i in range(n):
-            D[i] = exp(A[i])
-    elif code == LOG:
-        for i in range(n):
-            D[i] = log(A[i])
-    elif code == TANH:
-        for i in range(n):
-            D[i] = tanh(A[i])
-    elif code == LOGISTIC:
-        for i in range(n):
-            D[i] = logistic(A[i])
-    elif code == SOFTPLUS:
-        for i in range(n):
-            D[i] = softplus(A[i])
-    elif code == ERF:
-        for i in range(n):
-            D[i] = erf(A[i])
-    elif code == EXPM1:
-        for i in range(n):
-            D[i] = expm1(A[i])
-    else:
-        transcend_seldom(code, A, D, s)
-
-
-@njit(**OPTIONS)
-def transcend_seldom(code, A, D, s):
-    """The same by the C library, in float64: these are used so little that compiling more would cost more."""
-    real = D.dtype.type
-    for i in range(len(D)):
-        x = np.float64(A[i])
-        if code == LOG1P:
-            y = math.log1p(x)
-        elif code == ERFC:
-            y = math.erfc(x)
-        elif code == SIN:
-            y = math.sin(x)
-        elif code == COS:
-            y = math.cos(x)
-        elif code == X_LOG_X:
-            y = 0.0 if x == 0.0 else x * math.log(x)
-        elif code == LOG_SOFTPLUS:
-            y = x if x < -40.0 else math.log(max(x, 0.0) + math.log1p(math.exp(-abs(x))))
-        else:
-            y = x ** np.float64(s)
-        D[i] = real(y)
-
-
-@njit(**OPTIONS)
-def operate(m, base, code, n, d, a, b, s, t):
-    """One operation of MAP on n entries."""
-    size = m.itemsize
-    D, A, B = base + size * d, base + size * a, base + size * b
-    if code == ADD:
-        e.add(n, D, A, B, s, t)
-    elif code == SUB:
-        e.sub(n, D, A, B, s, t)
-    elif code == MUL:
-        e.mul(n, D, A, B, s, t)
-    elif code == DIV:
-        e.div(n, D, A, B, s, t)
-    elif code == AXPBY:
-        e.axpby(n, D, A, B, s, t)
-    elif code == SCALE:
-        e.scale(n, D, A, B, s, t)
-    elif code == SHIFT:
-        e.shift(n, D, A, B, s, t)
-    elif code == ADD_RELU:
-        e.add_relu(n, D, A, B, s, t)
-    elif code == MUL_STEP:
-        e.mul_step(n, D, A, B, s, t)
-    elif code == MUL_TANH:
-        e.mul_tanh(n, D, A, B, s, t)
-    elif code == AXPBY_SQUARE:
-        e.axpby_square(n, D, A, B, s, t)
-    elif code == MAXIMUM:
-        e.maximum(n, D, A, B, s, t)
-    elif code == MINIMUM:
-        e.minimum(n, D, A, B, s, t)
-    elif code == COPY:
-        e.copy(n, D, A, B, s, t)
-    elif code == FILL:
-        e.fill(n, D, A, B, s, t)
-    elif code == SQRT:
-        e.sqrt(n, D, A, B, s, t)
-    elif code == RECIPROCAL:
-        e.reciprocal(n, D, A, B, s, t)
-    elif code == ABS:
-        e.absolute(n, D, A, B, s, t)
-    elif code == SIGN:
-        e.sign(n, D, A, B, s, t)
-    elif code == STEP:
-        e.step(n, D, A, B, s, t)
-    else:
-        transcend(code, m[a : a + n], m[d : d + n], s)
-
-
-DO_COPY, DO_FILL, DO_EXP, DO_LOG = map(np.int64, (COPY, FILL, EXP, LOG))  # of one type with what is read from a program
-
-
-@njit(**OPTIONS)
+@unit(
+    lambda real: (
+        real[::1],
+        types.int64,
+        FLOATS,
+        INTEGERS,
+        *(types.int64,) * 4,
+        types.boolean,
+        *(types.int64,) * 3,
+        FLOATS,
+        types.int64,
+    )
+)
 def work(m, base, numbers, micro, first, body, last, k, wide, rows, r0, mine, partials, tile):
     """MAP on rows of k entries: what is filled once, then block after block; `wide` if a row or column is repeated.
 
     An operand lies at first + r0 per_row + mine private + e0 moving, where the block begins at entry e0 of the tile.
     """
-    real = m.dtype.type
+    real, size = m.dtype.type, m.itemsize
+    none = real(0)
     total = rows * k
     by_rows = wide and k > BLOCK
     length = min(total, (BLOCK // k) * k if wide and not by_rows else BLOCK)
     for q in range(first, body):
         code, d, a = micro[q, 0], micro[q, 1] + micro[q, 3] * mine, micro[q, 5] + micro[q, 7] * mine
+        D, A = base + size * d, base + size * a
         if code == ROW:
             if not by_rows:
                 for i in range(0, length, k):
-                    operate(m, base, DO_COPY, k, d + i, a, a, real(0), real(0))
+                    operate(DO_COPY, k, D + size * i, A, A, none, none)
         else:
-            operate(m, base, DO_FILL, length, d, d, d, m[a] if code == NUMBER else real(numbers[micro[q, 13]]), real(0))
+            operate(DO_FILL, length, D, D, D, m[a] if code == NUMBER else real(numbers[micro[q, 13]]), none)
     e0 = 0
     while e0 < total:
         n = min(length, total - e0)
@@ -209,29 +90,25 @@ def work(m, base, numbers, micro, first, body, last, k, wide, rows, r0, mine, pa
             n = min(n, k - column)
             for q in range(first, body):
                 if micro[q, 0] == ROW:
-                    a = micro[q, 5] + micro[q, 7] * mine + column
-                    operate(m, base, DO_COPY, n, micro[q, 1] + micro[q, 3] * mine, a, a, real(0), real(0))
+                    A = base + size * (micro[q, 5] + micro[q, 7] * mine + column)
+                    operate(DO_COPY, n, base + size * (micro[q, 1] + micro[q, 3] * mine), A, A, none, none)
         for q in range(body, last):
             code = micro[q, 0]
-            d = micro[q, 1] + micro[q, 2] * r0 + micro[q, 3] * mine + micro[q, 4] * e0
+            D = base + size * (micro[q, 1] + micro[q, 2] * r0 + micro[q, 3] * mine + micro[q, 4] * e0)
             a = micro[q, 5] + micro[q, 6] * r0 + micro[q, 7] * mine
+            A = base + size * (a + micro[q, 8] * e0)
             if code == COLUMN:
                 for i in range(max(1, n // k)):
-                    operate(m, base, DO_FILL, min(n, k), d + i * k, d, d, m[a + e0 // k + i], real(0))
-                continue
-            a += micro[q, 8] * e0
-            if code == SUM:
-                part = real(0)
-                for x in m[a : a + n]:
-                    part += x
-                partials[micro[q, 13] + tile] += part
-                continue
-            b = micro[q, 9] + micro[q, 10] * r0 + micro[q, 11] * mine + micro[q, 12] * e0
-            operate(m, base, code, n, d, a, b, real(numbers[micro[q, 13]]), real(numbers[micro[q, 14]]))
+                    operate(DO_FILL, min(n, k), D + size * i * k, D, D, m[a + e0 // k + i], none)
+            elif code == SUM:
+                partials[micro[q, 13] + tile] += e.row_sum(n, A, none)
+            else:
+                B = base + size * (micro[q, 9] + micro[q, 10] * r0 + micro[q, 11] * mine + micro[q, 12] * e0)
+                operate(code, n, D, A, B, real(numbers[micro[q, 13]]), real(numbers[micro[q, 14]]))
         e0 += n
 
 
-@njit(**OPTIONS)
+@unit(lambda real: (real[::1], *(types.int64,) * 7))
 def row_function(m, base, kind, out, a, probabilities, k, rows):
     """A function along each row of k entries, finite at any score.
 
@@ -239,86 +116,47 @@ def row_function(m, base, kind, out, a, probabilities, k, rows):
     row is exp(0) / s, of which log s follows to the last digit.
     """
     real, size = m.dtype.type, m.itemsize
+    none = real(0)
+    A, D = base + size * a, base + size * out
     if kind in (ROW_MAXIMUM, FIRST_MAXIMUM):
         for r in range(rows):
-            where = largest(m, a + r * k, k)
+            first, top = 0, m[a + r * k]
+            for j in range(1, k):
+                if not m[a + r * k + j] <= top:
+                    first, top = j, m[a + r * k + j]
             if kind == ROW_MAXIMUM:
-                m[out + r] = m[where]
+                m[out + r] = top
             else:
-                m[out + r * k : out + r * k + k].fill(real(0))
-                m[out + where - a] = real(1)
+                operate(DO_FILL, k, D + size * r * k, D, D, none, none)
+                m[out + r * k + first] = real(1)
     elif kind == SOFTMAX:
         short = k <= BYTES // size
         if short:
-            e.less_largest(rows, k, base + size * out, base + size * a, real(0))
+            e.less_largest(rows, k, D, A, none)
         else:
-            for r in range(rows):
-                A, D = base + size * (a + r * k), base + size * (out + r * k)
-                e.shift(k, D, A, A, -e.row_maximum(k, A, real(0)), real(0))
-        transcend(DO_EXP, m[out : out + rows * k], m[out : out + rows * k], real(0))
+            for row in range(0, size * rows * k, size * k):
+                operate(DO_SHIFT, k, D + row, A + row, A, -e.row_maximum(k, A + row, none), none)
+        operate(DO_EXP, rows * k, D, D, D, none, none)
         if short:
-            e.over_sum(rows, k, base + size * out, base + size * out, real(0))
+            e.over_sum(rows, k, D, D, none)
         else:
-            for r in range(rows):
-                D = base + size * (out + r * k)
-                e.scale(k, D, D, D, real(1) / e.row_sum(k, D, real(0)), real(0))
-    else:
-        log_sums(m, base, out, a, probabilities, k, rows)
+            for row in range(D, D + size * rows * k, size * k):
+                operate(DO_SCALE, k, row, row, row, real(1) / e.row_sum(k, row, none), none)
+    else:  # sums of exp(a - top), one after the other from `out` on, and their logarithms
+        for r in range(rows):
+            if probabilities >= 0:
+                m[out + r] = real(1) / e.row_maximum(k, base + size * (probabilities + r * k), none)
+            else:
+                row = A + size * r * k
+                m[out + r] = e.exp_sum(k, row, e.row_maximum(k, row, none))
+        operate(DO_LOG, rows, D, D, D, none, none)
         for r in range(rows - 1, -1, -1):
-            A = base + size * (a + r * k)
-            top, s = e.row_maximum(k, A, real(0)), m[out + r]
+            row = A + size * r * k
+            top, s = e.row_maximum(k, row, none), m[out + r]
             if kind == LOGSUMEXP:
                 m[out + r] = top + s
             else:
-                e.shift_twice(k, base + size * (out + r * k), A, A, -top, -s)
-
-
-@njit(**OPTIONS)
-def log_sums(m, base, out, a, probabilities, k, rows):
-    """log sum exp of each row less its largest entry, one after the other from `out` on."""
-    real, size = m.dtype.type, m.itemsize
-    for r in range(rows):
-        if probabilities >= 0:
-            m[out + r] = real(1) / e.row_maximum(k, base + size * (probabilities + r * k), real(0))
-        else:
-            top = e.row_maximum(k, base + size * (a + r * k), real(0))
-            s = real(0)
-            for j in range(a + r * k, a + r * k + k):
-                s += exp(m[j] - top)
-            m[out + r] = s
-    transcend(DO_LOG, m[out : out + rows], m[out : out + rows], real(0))
-
-
-@njit(**OPTIONS)
-def largest(m, first, k):
-    """Where the first largest of k entries is, or a NaN."""
-    where, top = first, m[first]
-    for j in range(first + 1, first + k):
-        if not m[j] <= top:
-            where, top = j, m[j]
-    return where
-
-
-@njit(**OPTIONS)
-def column_sums(m, base, out, a, k, rows, one, alpha, beta):
-    """alpha 1' A + beta of what is there: the product of a row of ones, which lie all at `one`, with the rows."""
-    size = m.itemsize
-    wide = 2 * (BYTES // size)
-    for j in range(0, k, wide):
-        columns(
-            size, 1, min(wide, k - j), rows, base + size * one, 0, 0, base + size * (a + j), k,
-            base + size * (out + j), k, alpha, beta,
-        )  # fmt: skip
-
-
-@njit(**OPTIONS)
-def row_sums(m, out, a, k, rows):
-    """The sum of each row."""
-    for r in range(rows):
-        s = m.dtype.type(0)
-        for j in range(k):
-            s += m[a + r * k + j]
-        m[out + r] = s
+                operate(DO_SHIFT_TWICE, k, D + size * r * k, row, row, -top, -s)
 
 
 @njit(**OPTIONS)

@@ -16,12 +16,11 @@ from chainrule.arrays import salt
 from chainrule.engine.fold import Fold, folds
 from chainrule.engine.map import REGISTERS, MapWriter
 from chainrule.engine.numbers import Numbers
-from chainrule.engine.resolve import over_rows
+from chainrule.engine.resolve import ROWS, over_rows
 from chainrule.engine.schedule import Instruction, Loop, Root, Schedule
 from chainrule.engine.words import (
     BLOCK,
     COLUMN,
-    COLUMN_SUMS,
     FINISH,
     GATHER,
     GEMM,
@@ -64,6 +63,7 @@ class Plan:
     rows: int  # of a minibatch, at most
     tile: int  # of them at a time
     stored: int  # entries of parameters and states, at the front
+    lasting: tuple[tuple[str, int, int, tuple[int, int]], ...]  # name, first and last entry, and shape of each of them
     folds: dict[Instruction, Fold]  # products that go straight into a stored matrix
 
 
@@ -115,10 +115,13 @@ class Planner:
         self.partials: dict[Node, tuple[int, int]] = {}  # total -> first slot and how many (-1: one each tile)
         self.tile = tile_rows(rows, work)
         self.places: dict[Node, Place] = {}
+        self.lasting: list[tuple[str, int, int, tuple[int, int]]] = []
         at = 0
         for node in stored:
             self.places[node] = Place(at)
-            at += int(node.shape[0]) * int(node.shape[1])
+            shape = int(node.shape[0]), int(node.shape[1])
+            self.lasting.append((str(node.name), at, at + shape[0] * shape[1], shape))
+            at += shape[0] * shape[1]
         self.stored = at
         self.one = at  # where a 1 lies
 
@@ -149,6 +152,7 @@ class Planner:
             self.rows,
             self.tile,
             self.stored,
+            tuple(self.lasting),
             self.folds,
         )
 
@@ -225,10 +229,7 @@ class Planner:
             self._gemm(out, fold)
         elif i.kind == "column_sums":
             a = out.args[0]
-            rows = -1 if over_rows(a) else int(a.shape[0])
-            self.code.append(
-                [COLUMN_SUMS, *self._into(out, fold), *self._tiled(a), columns, rows, self.one, *self._weights(fold)]
-            )
+            self._product(out, [self.one, 0, 0, 0, 0], a, a.shape[0], False, fold)
         elif i.kind == "row_sums":
             a = out.args[0]
             self.code.append([ROW_SUMS, *self._tiled(out), *self._tiled(a), int(a.shape[1])])
@@ -258,15 +259,20 @@ class Planner:
         b = right.args[0] if right.op is transpose_op else right
         place, ld = self.places[a], int(a.shape[1])
         if left.op is transpose_op:
-            tiled, strides = [place.base, 1, int(place.private)], [1, ld]
+            where = [place.base, 1, int(place.private), 1, ld]
         else:
-            tiled, strides = self._tiled(a), [ld, 1]
-        depth = left.shape[1]
+            where = [*self._tiled(a), ld, 1]
+        self._product(out, where, b, left.shape[1], right.op is transpose_op, fold)
+
+    def _product(
+        self, out: Node, left: Sequence[int], right: Node, depth: int | str, turned: bool, fold: Fold | None
+    ) -> None:
+        """The left factor by where it begins and its strides; of a sum over rows it is the same 1 everywhere."""
+        place = self.places[right]
         self.code.append(
             [
-                GEMM, *self._into(out, fold), *tiled, *strides, self.places[b].base, int(self.places[b].private),
-                int(b.shape[1]), int(right.op is transpose_op), int(out.shape[1]), -1 if depth == "n" else int(depth),
-                *self._weights(fold),
+                GEMM, *self._into(out, fold), *left, place.base, int(place.private), int(right.shape[1]), int(turned),
+                int(out.shape[1]), -1 if depth == ROWS else int(depth), *self._weights(fold),
             ]
         )  # fmt: skip
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from numba import njit
+from numba import types
 
-from chainrule.engine.compiled import OPTIONS
-from chainrule.engine.vector import BYTES, TALL, block_product
+from chainrule.engine.compiled import unit
+from chainrule.engine.vector import BYTES, TALL, block_product, turned_lines
 
 DEEP = 1024  # terms of a sum at a time
 PACKED = DEEP * 2 * BYTES // 4  # entries of packed columns, at most
@@ -16,7 +16,7 @@ tall_part, pair_part, single_part = (block_product(rows, 2, masked=True) for row
 tall_half, pair_half, single_half = (block_product(rows, 1, masked=True) for rows in (TALL, 2, 1))
 
 
-@njit(**OPTIONS)
+@unit(lambda real: (*(types.int64,) * 11, real, real))
 def columns(size, rows, width, depth, a, row, step, b, ldb, c, ldc, alpha, beta):
     """At most two vectors of columns of C = alpha A B + beta C; a, b, c are addresses."""
     i = 0
@@ -50,18 +50,14 @@ def columns(size, rows, width, depth, a, row, step, b, ldb, c, ldc, alpha, beta)
             single_half(depth, a + i * down_a, row, step, b, ldb, c + i * down_c, ldc, width, alpha, beta)
 
 
-@njit(**OPTIONS)
-def pack_turned(m, b, ldb, target, wide, many, deep):
-    """The transpose of `many` rows of B, `wide` entries to a line; whole lines, so that stores meet in the cache."""
-    for p in range(0, deep, 8):
-        end = min(p + 8, deep)
-        for q in range(many):
-            source = b + q * ldb
-            for k in range(p, end):
-                m[target + k * wide + q] = m[source + k]
+turn = turned_lines()
 
 
-@njit(**OPTIONS)
+@unit(
+    lambda real: (
+        real[::1], *(types.int64,) * 10, types.boolean, types.int64, types.int64, real, real,
+    )
+)  # fmt: skip
 def gemm(m, base, pack, rows, width, depth, a, row, step, b, ldb, turned, c, ldc, alpha, beta):
     """C = alpha A B + beta C, or with B' if `turned`; a, b, c, pack are entries of the arena m, which lies at `base`.
 
@@ -69,6 +65,8 @@ def gemm(m, base, pack, rows, width, depth, a, row, step, b, ldb, turned, c, ldc
     """
     size = m.itemsize
     wide = 2 * (BYTES // size)
+    if width == 1 and row == 1 and ldc == 1:  # a column of A' b is a row of b' A, which vectors run along
+        rows, width, a, row, step, b, ldb, turned = 1, rows, b, 0, 1 if turned else ldb, a, step, False
     packs = ldb * size > FAR and rows >= 4 * TALL
     for j in range(0, width, wide):
         many = min(wide, width - j)
@@ -76,7 +74,7 @@ def gemm(m, base, pack, rows, width, depth, a, row, step, b, ldb, turned, c, ldc
             deep = min(DEEP, depth - k)
             at, ld = b + k * ldb + j, ldb
             if turned:
-                pack_turned(m, b + j * ldb + k, ldb, pack, wide, many, deep)
+                turn(many, deep, base + size * (b + j * ldb + k), ldb, base + size * pack, alpha)
                 at, ld = pack, wide
             elif packs:
                 for p in range(deep):

@@ -28,6 +28,7 @@ class EngineStep:
         self.threads = threads
         self.parameters = tuple(str(p.name) for p in self.lowered.parameters)
         self.draws = network.drops
+        self._numbers = [str(s.name) for s, _ in self.lowered.states if is_number(s)]
         self._team: Team | None = None
         self._key: tuple[Any, ...] = ()
         self._state: State | None = None  # what lies in the arena
@@ -48,21 +49,22 @@ class EngineStep:
         seed: int,
     ) -> tuple[float, State]:
         """Minibatches `starts[i] : starts[i + 1]` of `order`: the sum of shares times losses, and the state after."""
-        data = {name: np.ascontiguousarray(array) for name, array in data.items()}  # rows are copied as they lie
-        X = data["X"]
+        X = np.ascontiguousarray(data["X"])  # rows are copied as they lie
+        Y, w = np.ascontiguousarray(data["Y"]), data.get("w")
         labels = self._labels(data["Y"])
         team = self._prepared(int(np.diff(starts).max(initial=1)), X.dtype, labels is not None)
         if self._state is not state:
-            for node in self.lowered.stored:
-                team.matrix(node)[...] = state[str(node.name)]
+            for name, place in team.views(team.arena).items():
+                place[...] = state[name]
         self._state = None
-        team.set_numbers({**hyper, **{n: v for n, v in state.items() if not isinstance(v, np.ndarray)}})
+        team.set_numbers({**hyper, **{name: state[name] for name in self._numbers}})
         total = team.run(
-            starts, X=X, Y=data["Y"], labels=labels, weights=data.get("w"), order=order, shares=shares, seed=seed,
-            loss_at=team.plan.places[self.lowered.result].base, work=self._work(team.plan.rows),
+            starts, X=X, Y=Y, labels=labels, weights=None if w is None else np.ascontiguousarray(w), order=order,
+            shares=shares, seed=seed, loss_at=team.plan.places[self.lowered.result].base,
+            work=self._work(team.plan.rows),
         )  # fmt: skip
-        after: State = {str(n.name): team.matrix(n).copy() for n in self.lowered.stored}
-        after |= {str(s.name): team.number(str(s.name)) for s, _ in self.lowered.states if is_number(s)}
+        after: State = team.views(team.arena[: team.plan.stored].copy())
+        after |= {name: team.number(name) for name in self._numbers}
         self._state = after
         return total, after
 
@@ -118,7 +120,7 @@ class EngineOutputs:
         teams: dict[int, tuple[Team, list[tuple[str, Array]]]] = self._mine.__dict__.setdefault("teams", {})
         if threads not in teams:
             team = Team(self.plan, self.dtype, threads)
-            teams[threads] = team, [(str(n.name), team.matrix(n)) for n in self.lowered.stored]
+            teams[threads] = team, list(team.views(team.arena).items())
         team, places = teams[threads]
         for name, place in places:
             place[...] = params[name]

@@ -10,7 +10,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
+from numba import from_dtype
 
+from chainrule.engine.compiled import link_units
 from chainrule.engine.interpreter import STOP, run
 from chainrule.engine.plan import Plan
 from chainrule.engine.products import PACKED
@@ -45,6 +47,7 @@ def compile_kernels(dtype: Any, say: Callable[[str], object] | None = None) -> N
     patience.start()
     empty, m = np.zeros((0, 6), np.int64), np.zeros((1, 1), dtype)
     try:
+        link_units(from_dtype(dtype))
         run(
             m[0], m.ctypes.data, np.zeros(1), np.zeros((0, 4)), empty, empty, empty, np.zeros(1), 0, 0, m, m,
             NONE_OF_INTEGERS, m, NONE_OF_INTEGERS, np.zeros(1, np.int64), np.zeros(0), m, 1, 0, 0, np.uint64(0),
@@ -78,11 +81,9 @@ class Team:
         self.fixed = (self.arithmetic, plan.loops, plan.code, plan.micro, self.partials, self.shared, self.area)
         self.base, self.board_at = self.arena.ctypes.data, self.board.ctypes.data
 
-    def matrix(self, node: Any) -> Array:
-        """The stored matrix of a node, a view into the arena."""
-        rows, columns = map(int, node.shape)
-        base = self.plan.places[node].base
-        return self.arena[base : base + rows * columns].reshape(rows, columns)
+    def views(self, memory: Array) -> dict[str, Array]:
+        """The stored matrices by name, as views of the arena or of a copy of its front."""
+        return {name: memory[first:last].reshape(shape) for name, first, last, shape in self.plan.lasting}
 
     def set_numbers(self, values: Mapping[str, float]) -> None:
         """Set hyper-parameters and states that are plain numbers, for every thread."""

@@ -6,13 +6,16 @@ Each is an intrinsic, some lines of LLVM's language written at compile time, for
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import llvmlite.binding as llvm
 from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
+
+from chainrule.engine.lanes import Lanes, fma
 
 FEATURES = llvm.get_host_cpu_features()
 WIDE = bool(FEATURES.get("avx512f"))
@@ -32,11 +35,14 @@ class Vectors:
         self.lanes = BYTES // self.size
         self.type = ir.VectorType(self.entry, self.lanes)
         self.suffix = f"v{self.lanes}f{8 * self.size}"
-        self.zeros = self.constant(0.0)
 
-    def constant(self, value: float) -> Any:
+    def constant(self, value: float) -> Lanes:
         """A vector of one number."""
-        return ir.Constant(self.type, [value] * self.lanes)
+        return Lanes(self.builder, ir.Constant(self.type, [value] * self.lanes))
+
+    def repeated(self, x: Any) -> Lanes:
+        """A vector of one entry."""
+        return Lanes(self.builder, self.splat(x))
 
     def splat(self, x: Any) -> Any:
         """A vector of one entry, or of one integer."""
@@ -51,36 +57,35 @@ class Vectors:
         """An address as a place of entries."""
         return self.builder.inttoptr(address, self.entry.as_pointer())
 
-    def call(self, name: str, *values: Any) -> Any:
-        """A function that LLVM knows for vectors, such as sqrt."""
-        function = ir.FunctionType(self.type, [self.type] * len(values))
-        return self.builder.call(self._declared(f"llvm.{name}.{self.suffix}", function), values)
-
     def first(self, count: Any) -> Any:
         """A mask of the first `count` lanes."""
         index = ir.Constant(ir.VectorType(I32, self.lanes), list(range(self.lanes)))
         return self.builder.icmp_signed("<", index, self.splat(self.builder.trunc(count, I32)))
 
-    def load(self, at: Any, offset: Any, mask: Any = None) -> Any:
+    def load(self, at: Any, offset: Any, mask: Any = None) -> Lanes:
         """The vector at a place; with a mask, ones where it is not set."""
         place = self._place(at, offset)
         if mask is None:
             value = self.builder.load(place)
             value.align = self.size
-            return value
+            return Lanes(self.builder, value)
         function = ir.FunctionType(self.type, [place.type, I32, mask.type, self.type])
         read = self._declared(f"llvm.masked.load.{self.suffix}.p0", function)
-        return self.builder.call(read, [place, I32(self.size), mask, self.constant(1.0)])
+        return Lanes(self.builder, self.builder.call(read, [place, I32(self.size), mask, self.constant(1.0).value]))
 
-    def store(self, value: Any, at: Any, offset: Any, mask: Any = None) -> None:
+    def store(self, x: Lanes, at: Any, offset: Any, mask: Any = None) -> None:
         """Write a vector, or its lanes in a mask."""
         place = self._place(at, offset)
         if mask is None:
-            self.builder.store(value, place).align = self.size
+            self.builder.store(x.value, place).align = self.size
             return
         function = ir.FunctionType(ir.VoidType(), [self.type, place.type, I32, mask.type])
         write = self._declared(f"llvm.masked.store.{self.suffix}.p0", function)
-        self.builder.call(write, [value, place, I32(self.size), mask])
+        self.builder.call(write, [x.value, place, I32(self.size), mask])
+
+    def chosen(self, mask: Any, a: Lanes, b: Lanes) -> Lanes:
+        """The lanes of a in a mask, else those of b."""
+        return Lanes(self.builder, self.builder.select(mask, a.value, b.value))
 
     def _place(self, at: Any, offset: Any) -> Any:
         return self.builder.bitcast(self.builder.gep(at, [offset]), self.type.as_pointer())
@@ -92,8 +97,9 @@ class Vectors:
 def block_product(rows: int, vectors: int, *, masked: bool) -> Any:
     """C = alpha A B + beta C for a few rows and one or two vectors of columns, all sums in registers.
 
-    Entry (i, k) of A lies at a + i row + k step, in bytes at a. With `masked`, only `width` columns are read and
-    written. Every entry is a sum over k in order, of fused multiply-adds: its bits do not depend on the block it is in.
+    Entry (i, k) of A lies at a + i row + k step, in bytes at a. With `masked`, only `width` columns are written; whole
+    vectors are read all the same, so memory must go on for two of them. Every entry is a sum over k in order, of fused
+    multiply-adds: its bits do not depend on the block it is in.
     """
 
     @intrinsic
@@ -104,28 +110,29 @@ def block_product(rows: int, vectors: int, *, masked: bool) -> Any:
             a, b, c = map(v.pointer, (a, b, c))
             places = [I64(i * v.lanes) for i in range(vectors)]
             masks = [v.first(builder.sub(width, place)) if masked else None for place in places]
-            sums = [[cgutils.alloca_once_value(builder, v.zeros) for _ in places] for _ in range(rows)]
+            zeros = v.constant(0.0).value
+            sums = [[cgutils.alloca_once_value(builder, zeros) for _ in places] for _ in range(rows)]
             heads = [builder.gep(a, [builder.mul(row, I64(i))]) for i in range(rows)]
             with cgutils.for_range(builder, depth) as loop:
                 line = builder.gep(b, [builder.mul(loop.index, ldb)])
-                columns = [v.load(line, *at) for at in zip(places, masks, strict=True)]
+                columns = [v.load(line, place) for place in places]
                 offset = builder.mul(loop.index, step)
                 for head, line_sums in zip(heads, sums, strict=True):
-                    x = v.splat(builder.load(builder.gep(head, [offset])))
+                    x = v.repeated(builder.load(builder.gep(head, [offset])))
                     for column, total in zip(columns, line_sums, strict=True):
-                        builder.store(v.call("fmuladd", x, column, builder.load(total)), total)
-            alphas, betas = v.splat(alpha), v.splat(beta)
+                        builder.store(fma(x, column, Lanes(builder, builder.load(total))).value, total)
+            alphas, betas = v.repeated(alpha), v.repeated(beta)
             for line_sums in sums:
                 for total in line_sums:
-                    builder.store(builder.fmul(alphas, builder.load(total)), total)
+                    builder.store((alphas * Lanes(builder, builder.load(total))).value, total)
             lines = [builder.gep(c, [builder.mul(ldc, I64(i))]) for i in range(rows)]
             with builder.if_then(builder.fcmp_unordered("!=", beta, ir.Constant(v.entry, 0.0))):
                 for line, line_sums in zip(lines, sums, strict=True):
-                    for total, *at in zip(line_sums, places, masks, strict=True):
-                        builder.store(v.call("fmuladd", betas, v.load(line, *at), builder.load(total)), total)
+                    for total, place in zip(line_sums, places, strict=True):
+                        builder.store(fma(betas, v.load(line, place), Lanes(builder, builder.load(total))).value, total)
             for line, line_sums in zip(lines, sums, strict=True):
                 for total, *at in zip(line_sums, places, masks, strict=True):
-                    v.store(builder.load(total), line, *at)
+                    v.store(Lanes(builder, builder.load(total)), line, *at)
             return context.get_dummy_value()
 
         return types.void(*(types.intp,) * 9, alpha, alpha), generate
@@ -133,38 +140,105 @@ def block_product(rows: int, vectors: int, *, masked: bool) -> Any:
     return product
 
 
-def entrywise(operands: int, write: Callable[..., Any]) -> Any:
-    """D = f(A, B, s, t) entry by entry; `write` says f in instructions on vectors. D may lie where A or B lies."""
+def turned_lines() -> Any:
+    """The transpose of `many` rows of `deep` entries, two vectors to a line; what is past the end of a line is free.
+
+    Blocks as high as a vector is long are turned in registers. The last one may write more lines than there are.
+    """
 
     @intrinsic
-    def loop(typing, n, d, a, b, s, t):
+    def turn(typing, many, deep, source, ld, target, like):
         def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            n, d, a, b, s, t = args
+            many, deep, source, ld, target, _ = args
             v = Vectors(builder, signature.args[-1])
-            d, *inputs = map(v.pointer, (d, a, b)[: 1 + operands])
-            s, t = v.splat(s), v.splat(t)
-
-            def work(first: Any, many: int, mask: Any = None) -> None:
-                spots = [builder.add(first, I64(i * v.lanes)) for i in range(many)]
-                values = [[v.load(x, spot, mask) for x in inputs] for spot in spots]
-                for spot, taken in zip(spots, values, strict=True):
-                    v.store(write(v, *taken, s, t), d, spot, mask)
-
-            block = I64(UNROLLED * v.lanes)
-            blocks = builder.udiv(n, block)
-            with cgutils.for_range(builder, blocks) as whole:
-                work(builder.mul(whole.index, block), UNROLLED)
-            done = builder.mul(blocks, block)
-            left = builder.sub(n, done)
-            rest = builder.udiv(builder.add(left, I64(v.lanes - 1)), I64(v.lanes))
-            with cgutils.for_range(builder, rest) as part:
-                first = builder.mul(part.index, I64(v.lanes))
-                work(builder.add(done, first), 1, v.first(builder.sub(left, first)))
+            source, target = v.pointer(source), v.pointer(target)
+            size, last = I64(v.lanes), builder.sub(many, I64(1))
+            round_up = lambda n: builder.udiv(builder.add(n, I64(v.lanes - 1)), size)
+            with cgutils.for_range(builder, round_up(deep)) as across:
+                k = builder.mul(across.index, size)
+                mask = v.first(builder.sub(deep, k))
+                with cgutils.for_range(builder, round_up(many)) as down:
+                    first = builder.mul(down.index, size)
+                    rows = []
+                    for i in range(v.lanes):
+                        row = builder.add(first, I64(i))
+                        row = builder.select(builder.icmp_signed("<", row, last), row, last)
+                        rows.append(v.load(source, builder.add(builder.mul(row, ld), k), mask).value)
+                    for i, line in enumerate(_transposed(v, rows)):
+                        at = builder.add(builder.mul(builder.add(k, I64(i)), I64(2 * v.lanes)), first)
+                        v.store(Lanes(builder, line), target, at)
             return context.get_dummy_value()
 
-        return types.void(*(types.intp,) * 4, s, s), generate
+        return types.void(*(types.intp,) * 5, like), generate
 
-    return loop
+    return turn
+
+
+def _transposed(v: Vectors, rows: list[Any]) -> list[Any]:
+    """As many vectors as lanes, transposed: again and again each half is interleaved with the other."""
+    half, n = len(rows) // 2, v.lanes
+    ends = [
+        ir.Constant(ir.VectorType(I32, n), [part * n // 2 + i // 2 + i % 2 * n for i in range(n)]) for part in (0, 1)
+    ]
+    for _ in range(n.bit_length() - 1):
+        pairs = zip(rows[:half], rows[half:], strict=True)
+        rows = [v.builder.shuffle_vector(a, b, end) for a, b in pairs for end in ends]
+    return rows
+
+
+@dataclass(frozen=True)
+class Entry:
+    """An operation on entries, D = f(A, B, s, t), by f on vectors of its operands and of s and t."""
+
+    operands: int
+    write: Callable[..., Lanes]
+    unrolled: int = UNROLLED  # vectors at a time
+
+    def loop(self, v: Vectors, n: Any, places: Sequence[Any], numbers: Sequence[Lanes]) -> None:
+        """Write the loop over n entries; D, the first place, may lie where A or B lies."""
+        builder, (d, *inputs) = v.builder, places[: 1 + self.operands]
+
+        def work(first: Any, many: int, mask: Any = None) -> None:
+            spots = [builder.add(first, I64(i * v.lanes)) for i in range(many)]
+            values = [[v.load(x, spot, mask) for x in inputs] for spot in spots]
+            for spot, taken in zip(spots, values, strict=True):
+                v.store(self.write(*taken, *numbers), d, spot, mask)
+
+        block = I64(self.unrolled * v.lanes)
+        blocks = builder.udiv(n, block)
+        with cgutils.for_range(builder, blocks) as whole:
+            work(builder.mul(whole.index, block), self.unrolled)
+        done = builder.mul(blocks, block)
+        left = builder.sub(n, done)
+        rest = builder.udiv(builder.add(left, I64(v.lanes - 1)), I64(v.lanes))
+        with cgutils.for_range(builder, rest) as part:
+            first = builder.mul(part.index, I64(v.lanes))
+            work(builder.add(done, first), 1, v.first(builder.sub(left, first)))
+
+
+def one_of(entries: Mapping[int, Entry]) -> Any:
+    """One of several operations by its number; n entries from address d, by those from a and b and two numbers."""
+
+    @intrinsic
+    def chosen(typing, code, n, d, a, b, s, t):
+        def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            code, n, d, a, b, s, t = args
+            v = Vectors(builder, signature.args[-1])
+            places, numbers = [v.pointer(x) for x in (d, a, b)], [v.repeated(x) for x in (s, t)]
+            end = builder.append_basic_block("end")
+            choice = builder.switch(code, end)
+            for number, entry in entries.items():
+                block = builder.append_basic_block(f"entry{number}")
+                choice.add_case(I64(number), block)
+                builder.position_at_end(block)
+                entry.loop(v, n, places, numbers)
+                builder.branch(end)
+            builder.position_at_end(end)
+            return context.get_dummy_value()
+
+        return types.void(types.int64, *(types.intp,) * 4, s, s), generate
+
+    return chosen
 
 
 def copy_ahead() -> Any:
@@ -191,40 +265,41 @@ def copy_ahead() -> Any:
     return copy
 
 
-def along(combine: Callable[..., Any], neutral: float) -> Any:
-    """One number of n entries: vectors are combined, then the halves of the last one, always in this order."""
+def along(combine: Callable[[Lanes, Lanes], Lanes], neutral: float, each: Callable[[Lanes, Lanes], Lanes]) -> Any:
+    """One number of f(a, s) for n entries a: vectors are combined, then the halves of the last one, in this order."""
 
     @intrinsic
-    def reduce(typing, n, a, like):
+    def reduce(typing, n, a, s):
         def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            n, a, _ = args
+            n, a, s = args
             v = Vectors(builder, signature.args[-1])
-            a = v.pointer(a)
-            total = cgutils.alloca_once_value(builder, v.constant(neutral))
+            a, s = v.pointer(a), v.repeated(s)
+            total = cgutils.alloca_once_value(builder, v.constant(neutral).value)
             rest = builder.udiv(builder.add(n, I64(v.lanes - 1)), I64(v.lanes))
             with cgutils.for_range(builder, rest) as part:
                 first = builder.mul(part.index, I64(v.lanes))
                 mask = v.first(builder.sub(n, first))
-                value = builder.select(mask, v.load(a, first, mask), v.constant(neutral))
-                builder.store(combine(v, builder.load(total), value), total)
-            return builder.extract_element(halved(v, combine, builder.load(total)), I32(0))
+                value = v.chosen(mask, each(v.load(a, first, mask), s), v.constant(neutral))
+                builder.store(combine(Lanes(builder, builder.load(total)), value).value, total)
+            whole = halved(v, combine, Lanes(builder, builder.load(total)))
+            return builder.extract_element(whole.value, I32(0))
 
-        return like(types.intp, types.intp, like), generate
+        return s(types.intp, types.intp, s), generate
 
     return reduce
 
 
-def halved(v: Vectors, combine: Callable[..., Any], value: Any) -> Any:
+def halved(v: Vectors, combine: Callable[[Lanes, Lanes], Lanes], x: Lanes) -> Lanes:
     """What the lanes of a vector combine to, in every lane."""
     half = v.lanes // 2
     while half:
         order = ir.Constant(ir.VectorType(I32, v.lanes), [(i + half) % v.lanes for i in range(v.lanes)])
-        value = combine(v, value, v.builder.shuffle_vector(value, value, order))
+        x = combine(x, Lanes(v.builder, v.builder.shuffle_vector(x.value, x.value, order)))
         half //= 2
-    return value
+    return x
 
 
-def short_rows(neutral: float, write: Callable[..., Any]) -> Any:
+def short_rows(neutral: float, write: Callable[[Vectors, Lanes], Lanes]) -> Any:
     """D = f(A) for rows of at most `lanes` entries, a vector each; lanes past the end are `neutral`."""
 
     @intrinsic
@@ -236,7 +311,7 @@ def short_rows(neutral: float, write: Callable[..., Any]) -> Any:
             mask = v.first(k)
             with cgutils.for_range(builder, rows) as row:
                 at = builder.mul(row.index, k)
-                value = builder.select(mask, v.load(a, at, mask), v.constant(neutral))
+                value = v.chosen(mask, v.load(a, at, mask), v.constant(neutral))
                 v.store(write(v, value), d, at, mask)
             return context.get_dummy_value()
 
