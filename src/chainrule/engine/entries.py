@@ -54,5 +54,11 @@ def _plus(a: Lanes, b: Lanes) -> Lanes:
 row_sum = along(_plus, 0.0, lambda a, s: a)
 row_maximum = along(_maximum, -math.inf, lambda a, s: a)
 exp_sum = along(_plus, 0.0, lambda a, s: _exp(a - s))  # sum of exp(a - s)
-less_largest = short_rows(-math.inf, lambda v, a: a - halved(v, _maximum, a))
-over_sum = short_rows(0.0, lambda v, a: a / halved(v, _plus, a))
+
+# Rows that fit into a vector.
+less_largest = short_rows(-math.inf, lambda v, a, s: a - halved(v, _maximum, a))
+over_sum = short_rows(0.0, lambda v, a, s: a / halved(v, _plus, a))
+largest = short_rows(-math.inf, lambda v, a, s: halved(v, _maximum, a), one=True)
+exp_sums = short_rows(-math.inf, lambda v, a, s: halved(v, _plus, _exp(a - halved(v, _maximum, a))), one=True)
+plus_largest = short_rows(-math.inf, lambda v, a, s: s + halved(v, _maximum, a), one=True)
+less_logarithm = short_rows(-math.inf, lambda v, a, s: (a - halved(v, _maximum, a)) - s)

@@ -45,8 +45,8 @@ def operate(code, n, d, a, b, s, t):
     e.one_entry(code, n, d, a, b, s, t)
 
 
-DO_COPY, DO_FILL, DO_EXP, DO_LOG, DO_SCALE, DO_SHIFT, DO_SHIFT_TWICE = map(  # of one type with what a program holds
-    np.int64, (COPY, FILL, EXP, LOG, SCALE, SHIFT, SHIFT_TWICE)
+DO_COPY, DO_FILL, DO_EXP, DO_LOG, DO_SCALE, DO_SHIFT, DO_SHIFT_TWICE, DO_RECIPROCAL = map(
+    np.int64, (COPY, FILL, EXP, LOG, SCALE, SHIFT, SHIFT_TWICE, RECIPROCAL)  # of one type with what a program holds
 )
 
 
@@ -118,6 +118,7 @@ def row_function(m, base, kind, out, a, probabilities, k, rows):
     real, size = m.dtype.type, m.itemsize
     none = real(0)
     A, D = base + size * a, base + size * out
+    short = k <= BYTES // size
     if kind in (ROW_MAXIMUM, FIRST_MAXIMUM):
         for r in range(rows):
             first, top = 0, m[a + r * k]
@@ -130,7 +131,6 @@ def row_function(m, base, kind, out, a, probabilities, k, rows):
                 operate(DO_FILL, k, D + size * r * k, D, D, none, none)
                 m[out + r * k + first] = real(1)
     elif kind == SOFTMAX:
-        short = k <= BYTES // size
         if short:
             e.less_largest(rows, k, D, A, none)
         else:
@@ -143,20 +143,33 @@ def row_function(m, base, kind, out, a, probabilities, k, rows):
             for row in range(D, D + size * rows * k, size * k):
                 operate(DO_SCALE, k, row, row, row, real(1) / e.row_sum(k, row, none), none)
     else:  # sums of exp(a - top), one after the other from `out` on, and their logarithms
-        for r in range(rows):
-            if probabilities >= 0:
-                m[out + r] = real(1) / e.row_maximum(k, base + size * (probabilities + r * k), none)
+        if probabilities >= 0:
+            P = base + size * probabilities
+            if short:
+                e.largest(rows, k, D, P, none)
             else:
+                for r in range(rows):
+                    m[out + r] = e.row_maximum(k, P + size * r * k, none)
+            operate(DO_RECIPROCAL, rows, D, D, D, none, none)
+        elif short:
+            e.exp_sums(rows, k, D, A, none)
+        else:
+            for r in range(rows):
                 row = A + size * r * k
                 m[out + r] = e.exp_sum(k, row, e.row_maximum(k, row, none))
         operate(DO_LOG, rows, D, D, D, none, none)
-        for r in range(rows - 1, -1, -1):
-            row = A + size * r * k
-            top, s = e.row_maximum(k, row, none), m[out + r]
-            if kind == LOGSUMEXP:
-                m[out + r] = top + s
-            else:
-                operate(DO_SHIFT_TWICE, k, D + size * r * k, row, row, -top, -s)
+        if short and kind == LOGSUMEXP:
+            e.plus_largest(rows, k, D, A, none)
+        elif short:
+            e.less_logarithm(rows, k, D, A, none)
+        else:
+            for r in range(rows - 1, -1, -1):
+                row = A + size * r * k
+                top, s = e.row_maximum(k, row, none), m[out + r]
+                if kind == LOGSUMEXP:
+                    m[out + r] = top + s
+                else:
+                    operate(DO_SHIFT_TWICE, k, D + size * r * k, row, row, -top, -s)
 
 
 @njit(**OPTIONS)

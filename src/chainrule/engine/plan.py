@@ -36,7 +36,8 @@ from chainrule.engine.words import (
 from chainrule.expr import Node, transpose_op
 
 LINE = 16  # entries: places begin at cache lines
-SMALL = 1_500_000  # multiply-adds of a minibatch: fewer are one tile
+SMALL = 200_000  # multiply-adds of a minibatch: fewer are one tile, and so many more are worth another
+MOST_PARTS = 4  # for that reason; what does not fit the cache has more
 CODE, MICRO = 24, 16  # numbers of an instruction and of an operation of MAP
 
 
@@ -67,19 +68,23 @@ class Plan:
     folds: dict[Instruction, Fold]  # products that go straight into a stored matrix
 
 
-def block_rows(extent: int, columns: int) -> int:
-    """Rows of a stored matrix that are updated at a time: whole cache-sized blocks, by the shape alone."""
-    if extent * columns <= 16_384:
-        return extent
-    rows = max(32, min(256, 65_536 // columns))
-    return min(extent, -(-rows // 32) * 32)
+def block_rows(extent: int, columns: int, work: int) -> int:
+    """Rows of a stored matrix that are updated at a time: whole cache-sized blocks, by the shape alone.
+
+    `work` is multiply-adds of all of them; where it is enough to share, there are several blocks.
+    """
+    parts = max(1, min(MOST_PARTS, work // SMALL))
+    most = extent if extent * columns <= 16_384 else max(32, min(256, 65_536 // columns))
+    rows = min(most, -(-extent // parts))
+    return min(extent, -(-rows // 8) * 8)
 
 
 def tile_rows(rows: int, work: int) -> int:
     """Rows of a minibatch that are computed at a time, by the shape alone; `work` is multiply-adds a row."""
     if rows * work <= SMALL:
         return min(rows, 512)
-    return max(64, min(128, -(-rows // 16) * 8))
+    least = 16 if work <= 65_536 else 64  # where factors do not stay in the cache, they are packed for each tile
+    return max(least, min(128, -(-rows // 16) * 8))
 
 
 class Pool:
@@ -159,7 +164,10 @@ class Planner:
     def _tile(self, loop: Loop) -> int:
         if loop.extent is None:
             return self.tile
-        return block_rows(loop.extent, max(int(i.out.shape[1]) for i in loop.body))
+        columns = max(int(i.out.shape[1]) for i in loop.body)
+        products = [i.out for i in loop.body if i.kind == "gemm"]
+        depth = sum(self.rows if n.args[0].shape[1] == ROWS else int(n.args[0].shape[1]) for n in products)
+        return block_rows(loop.extent, columns, depth * loop.extent * columns)
 
     def _reserve_partials(self) -> None:
         self.n_partials = 0

@@ -76,7 +76,8 @@ class EngineStep:
         if self._team is None or key != self._key:
             compile_kernels(dtype)
             plan = planned(self.lowered, rows, labels=labels)
-            self._team, self._key = Team(plan, dtype, team_size(self.threads, self._work(rows))), key
+            size = team_size(self.threads, self._work(rows))
+            self._team, self._key = Team(plan, dtype, size, adapts=self.threads is None), key
             self._state = None
         return self._team
 
@@ -119,7 +120,7 @@ class EngineOutputs:
     def _team(self, threads: int, params: Mapping[str, Array]) -> Team:
         teams: dict[int, tuple[Team, list[tuple[str, Array]]]] = self._mine.__dict__.setdefault("teams", {})
         if threads not in teams:
-            team = Team(self.plan, self.dtype, threads)
+            team = Team(self.plan, self.dtype, threads, adapts=self.threads is None)
             teams[threads] = team, list(team.views(team.arena).items())
         team, places = teams[threads]
         for name, place in places:

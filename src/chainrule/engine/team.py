@@ -6,7 +6,9 @@ import ctypes
 import os
 import sys
 import threading
+import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Any
 
 import numpy as np
@@ -14,11 +16,13 @@ from numba import from_dtype
 
 from chainrule.engine.compiled import link_units
 from chainrule.engine.interpreter import STOP, run
+from chainrule.engine.pace import Pace
 from chainrule.engine.plan import Plan
 from chainrule.engine.products import PACKED
 
 Array = np.ndarray[Any, Any]
-SHARED = 10_000_000  # multiply-adds of a step from which a second thread pays
+SHARED = 900_000  # multiply-adds of a step from which a second thread pays
+TRIAL = 60_000_000  # of a call that is to show which number of threads is faster
 SLOW = 4_000_000_000  # of a call, after which Python has a chance to see an interrupt
 WATCHED = 40_000_000_000  # of a minibatch; while a longer one runs, the thread that called waits for an interrupt
 LINE = 64  # bytes
@@ -63,10 +67,12 @@ def say_on_stderr(line: str) -> None:
 
 
 class Team:
-    """Memory for a plan, and the threads that work on it."""
+    """Memory for a plan, and the threads that work on it; one that `adapts` uses only one where that is faster."""
 
-    def __init__(self, plan: Plan, dtype: Any, threads: int) -> None:
+    def __init__(self, plan: Plan, dtype: Any, threads: int, *, adapts: bool = False) -> None:
         self.plan, self.threads = plan, threads
+        self.pace = Pace(threads) if adapts and threads > 1 else None
+        self.pool: ThreadPoolExecutor | None = None
         self.dtype = np.dtype(dtype)
         self.area = _whole_lines(plan.private + PACKED, self.dtype)
         self.shared = _whole_lines(plan.shared, self.dtype)
@@ -122,21 +128,26 @@ class Team:
         )  # fmt: skip
         results = self.none if results is None else results
         rest = (results, self.plan.tile, self.at_n, loss_at, np.uint64(seed), total)
-        ahead = max(1, int(SLOW / max(work, 1.0)))
 
-        def part(first: int, last: int) -> Callable[[int], None]:
+        def part(first: int, last: int, team: int) -> Callable[[int], None]:
             def member(me: int) -> None:
                 run(
                     self.arena, self.base, self.numbers[me], *self.fixed, *given, starts[first : last + 1],
-                    shares[first:last], *rest, me, self.threads, self.board_at,
+                    shares[first:last], *rest, me, team, self.board_at,
                 )  # fmt: skip
 
             return member
 
         self.partials[:] = 0.0
-        steps = len(starts) - 1
-        for first in range(0, steps, ahead):
-            self._together(part(first, min(first + ahead, steps)), watch=work > WATCHED)
+        steps, first = len(starts) - 1, 0
+        while first < steps:
+            team, trial = (self.threads, False) if self.pace is None else self.pace.threads()
+            last = min(steps, first + max(1, int((TRIAL if trial else SLOW) / max(work, 1.0))))
+            began = time.perf_counter()
+            self._together(part(first, last, team), team, watch=work > WATCHED)
+            if self.pace is not None:
+                self.pace.note(team, (time.perf_counter() - began) / (last - first))
+            first = last
         return float(total[0])
 
     def outputs(self, X: Array, results: Array, starts: Array) -> None:
@@ -147,27 +158,26 @@ class Team:
             self.no_shares, results, self.plan.tile, self.at_n, 0, ZERO, self.no_shares, 0, 1, self.board_at,
         )  # fmt: skip
 
-    def _together(self, member: Callable[[int], None], *, watch: bool) -> None:
+    def _together(self, member: Callable[[int], None], team: int, *, watch: bool) -> None:
         """Every thread does its part; with `watch` this one only waits, so that an interrupt reaches it."""
         self.board[:] = 0
-        if self.threads == 1 and not watch:
+        if team == 1 and not watch:
             member(0)
             return
-        others = [
-            threading.Thread(target=member, args=(me,), daemon=True) for me in range(0 if watch else 1, self.threads)
-        ]
+        if self.pool is None:
+            self.pool = ThreadPoolExecutor(self.threads, "chainrule")
+        for numbers in self.numbers[1:]:
+            numbers[:] = self.numbers[0]  # as they are after steps that others did not take part in
+        others = []
         try:
-            for thread in others:
-                thread.start()
+            others = [self.pool.submit(member, me) for me in range(0 if watch else 1, team)]
             if not watch:
                 member(0)
-            for thread in others:
-                while thread.is_alive():
-                    thread.join(0.05 if watch else None)
+            while wait(others, 0.05 if watch else None).not_done:
+                pass
         except BaseException:
             self.board[STOP] = 1
-            for thread in others:
-                thread.join()
+            wait(others)
             raise
 
 

@@ -299,8 +299,12 @@ def halved(v: Vectors, combine: Callable[[Lanes, Lanes], Lanes], x: Lanes) -> La
     return x
 
 
-def short_rows(neutral: float, write: Callable[[Vectors, Lanes], Lanes]) -> Any:
-    """D = f(A) for rows of at most `lanes` entries, a vector each; lanes past the end are `neutral`."""
+def short_rows(neutral: float, write: Callable[[Vectors, Lanes, Lanes], Lanes], *, one: bool = False) -> Any:
+    """D = f(A, s) for rows of at most `lanes` entries, a vector each; lanes past the end are `neutral`.
+
+    Row r is given s = D[r], a number that was there before; the last row comes first, so that no row is written over a
+    number that is still to be read. Of f there is `one` number for each row, D[r], or a whole row.
+    """
 
     @intrinsic
     def loop(typing, rows, k, d, a, like):
@@ -309,10 +313,15 @@ def short_rows(neutral: float, write: Callable[[Vectors, Lanes], Lanes]) -> Any:
             v = Vectors(builder, signature.args[-1])
             d, a = map(v.pointer, (d, a))
             mask = v.first(k)
-            with cgutils.for_range(builder, rows) as row:
-                at = builder.mul(row.index, k)
+            with cgutils.for_range(builder, rows) as each:
+                row = builder.sub(builder.sub(rows, I64(1)), each.index)
+                at, number = builder.mul(row, k), builder.gep(d, [row])
                 value = v.chosen(mask, v.load(a, at, mask), v.constant(neutral))
-                v.store(write(v, value), d, at, mask)
+                result = write(v, value, v.repeated(builder.load(number)))
+                if one:
+                    builder.store(builder.extract_element(result.value, I32(0)), number)
+                else:
+                    v.store(result, d, at, mask)
             return context.get_dummy_value()
 
         return types.void(*(types.intp,) * 4, like), generate
