@@ -5,52 +5,32 @@ from __future__ import annotations
 from numba import types
 
 from chainrule.engine.compiled import unit
-from chainrule.engine.vector import BYTES, TALL, block_product, turned_lines
+from chainrule.engine.vector import BYTES, TALL, column_product, copied_lines, turned_lines
 
-DEEP = 1024  # terms of a sum at a time
-PACKED = DEEP * 2 * BYTES // 4  # entries of packed columns, at most
-FAR = 1024  # bytes between the rows of B from which packing pays
+DEEP = 256  # terms of a sum at a time: two vectors of columns of B so long stay in the first cache
+HIGH = 128  # rows of A at a time, which with them stay in the second
+PACKED = DEEP * (2 * BYTES // 4 + HIGH + TALL)  # entries of packed columns and rows, at most
+FAR = 1024  # bytes between rows from which packing pays
+MANY = 8  # blocks of columns from which packing rows of A pays
 
-tall, pair, single = (block_product(rows, 2, masked=False) for rows in (TALL, 2, 1))
-tall_part, pair_part, single_part = (block_product(rows, 2, masked=True) for rows in (TALL, 2, 1))
-tall_half, pair_half, single_half = (block_product(rows, 1, masked=True) for rows in (TALL, 2, 1))
-
-
-@unit(lambda real: (*(types.int64,) * 11, real, real))
-def columns(size, rows, width, depth, a, row, step, b, ldb, c, ldc, alpha, beta):
-    """At most two vectors of columns of C = alpha A B + beta C; a, b, c are addresses."""
-    i = 0
-    down_a, down_c = size * row, size * ldc
-    if width == 2 * (BYTES // size):
-        while i + TALL <= rows:
-            tall(depth, a + i * down_a, row, step, b, ldb, c + i * down_c, ldc, width, alpha, beta)
-            i += TALL
-        while i + 2 <= rows:
-            pair(depth, a + i * down_a, row, step, b, ldb, c + i * down_c, ldc, width, alpha, beta)
-            i += 2
-        if i < rows:
-            single(depth, a + i * down_a, row, step, b, ldb, c + i * down_c, ldc, width, alpha, beta)
-    elif width > BYTES // size:
-        while i + TALL <= rows:
-            tall_part(depth, a + i * down_a, row, step, b, ldb, c + i * down_c, ldc, width, alpha, beta)
-            i += TALL
-        while i + 2 <= rows:
-            pair_part(depth, a + i * down_a, row, step, b, ldb, c + i * down_c, ldc, width, alpha, beta)
-            i += 2
-        if i < rows:
-            single_part(depth, a + i * down_a, row, step, b, ldb, c + i * down_c, ldc, width, alpha, beta)
-    else:
-        while i + TALL <= rows:
-            tall_half(depth, a + i * down_a, row, step, b, ldb, c + i * down_c, ldc, width, alpha, beta)
-            i += TALL
-        while i + 2 <= rows:
-            pair_half(depth, a + i * down_a, row, step, b, ldb, c + i * down_c, ldc, width, alpha, beta)
-            i += 2
-        if i < rows:
-            single_half(depth, a + i * down_a, row, step, b, ldb, c + i * down_c, ldc, width, alpha, beta)
+columns, copy, turn = column_product(), copied_lines(), turned_lines()
 
 
-turn = turned_lines()
+@unit(lambda real: (real[::1], *(types.int64,) * 6))
+def pack_rows(m, target, rows, deep, a, row, step):
+    """A few rows of A after the others, TALL at a time: entry (i, k) of these at k TALL + i."""
+    for p in range(0, rows, TALL):
+        many = min(TALL, rows - p)
+        if row == 1:
+            for k in range(deep):
+                source, there = a + p + k * step, target + p * deep + k * TALL
+                for i in range(many):
+                    m[there + i] = m[source + i]
+        else:
+            for i in range(many):
+                source, there = a + (p + i) * row, target + p * deep + i
+                for k in range(deep):
+                    m[there + k * TALL] = m[source + k * step]
 
 
 @unit(
@@ -67,23 +47,27 @@ def gemm(m, base, pack, rows, width, depth, a, row, step, b, ldb, turned, c, ldc
     wide = 2 * (BYTES // size)
     if width == 1 and row == 1 and ldc == 1:  # a column of A' b is a row of b' A, which vectors run along
         rows, width, a, row, step, b, ldb, turned = 1, rows, b, 0, 1 if turned else ldb, a, step, False
-    packs = ldb * size > FAR and rows >= 4 * TALL
-    for j in range(0, width, wide):
-        many = min(wide, width - j)
+    packs_a = max(row, step) * size > FAR and width >= MANY * wide and rows >= 2 * TALL
+    packs_b = ldb * size > FAR and rows >= 4 * TALL
+    packed_a = pack + DEEP * wide
+    for i in range(0, rows, HIGH):
+        high = min(HIGH, rows - i)
         for k in range(0, depth, DEEP):
             deep = min(DEEP, depth - k)
-            at, ld = b + k * ldb + j, ldb
-            if turned:
-                turn(many, deep, base + size * (b + j * ldb + k), ldb, base + size * pack, alpha)
-                at, ld = pack, wide
-            elif packs:
-                for p in range(deep):
-                    source = m[at + p * ldb : at + p * ldb + many]
-                    target = m[pack + p * wide : pack + p * wide + many]
-                    for q in range(many):
-                        target[q] = source[q]
-                at, ld = pack, wide
-            columns(
-                size, rows, many, deep, base + size * (a + k * step), row, step, base + size * at, ld,
-                base + size * (c + j), ldc, alpha, beta if k == 0 else m.dtype.type(1),
-            )  # fmt: skip
+            from_a, down, within, along = a + i * row + k * step, row, row, step
+            if packs_a:
+                pack_rows(m, packed_a, high, deep, from_a, row, step)
+                from_a, down, within, along = packed_a, deep, 1, TALL
+            for j in range(0, width, wide):
+                many = min(wide, width - j)
+                from_b, ld = b + k * ldb + j, ldb
+                if turned:
+                    turn(many, deep, base + size * (b + j * ldb + k), ldb, base + size * pack, alpha)
+                    from_b, ld = pack, wide
+                elif packs_b:
+                    copy(deep, base + size * from_b, ldb, base + size * pack, alpha)
+                    from_b, ld = pack, wide
+                columns(
+                    high, many, deep, base + size * from_a, down, within, along, base + size * from_b, ld,
+                    base + size * (c + i * ldc + j), ldc, alpha, beta if k == 0 else m.dtype.type(1),
+                )  # fmt: skip

@@ -5,6 +5,7 @@ Each is an intrinsic, some lines of LLVM's language written at compile time, for
 
 from __future__ import annotations
 
+import itertools
 import platform
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ WIDE = bool(FEATURES.get("avx512f"))
 BYTES = 64 if WIDE else 32  # of a vector; where registers are narrower, LLVM uses several
 TALL = 8 if WIDE else 6  # rows of a block product: 2 TALL sums and three more registers
 UNROLLED = 4
+AHEAD = 8  # rows
 I32, I64 = ir.IntType(32), ir.IntType(64)
 
 
@@ -87,6 +89,12 @@ class Vectors:
         """The lanes of a in a mask, else those of b."""
         return Lanes(self.builder, self.builder.select(mask, a.value, b.value))
 
+    def fetch(self, place: Any) -> None:
+        """Call a line from memory that is read soon."""
+        function = ir.FunctionType(ir.VoidType(), [place.type, I32, I32, I32])
+        call = self._declared("llvm.prefetch.p0", function)
+        self.builder.call(call, [place, I32(0), I32(2), I32(1)])
+
     def _place(self, at: Any, offset: Any) -> Any:
         return self.builder.bitcast(self.builder.gep(at, [offset]), self.type.as_pointer())
 
@@ -94,56 +102,130 @@ class Vectors:
         return cgutils.get_or_insert_function(self.builder.module, function, name)
 
 
-def block_product(rows: int, vectors: int, *, masked: bool) -> Any:
-    """C = alpha A B + beta C for a few rows and one or two vectors of columns, all sums in registers.
+@dataclass(frozen=True)
+class Factors:
+    """What a block of C = alpha A B + beta C is made from: places of entries, and distances between them in entries."""
 
-    Entry (i, k) of A lies at a + i row + k step, in bytes at a. With `masked`, only `width` columns are written; whole
-    vectors are read all the same, so memory must go on for two of them. Every entry is a sum over k in order, of fused
-    multiply-adds: its bits do not depend on the block it is in.
+    depth: Any
+    row: Any  # entry (i, k) of A lies at i row + k step
+    step: Any
+    b: Any
+    ldb: Any
+    ldc: Any
+    width: Any
+    alpha: Lanes
+    beta: Any
+
+    def block(self, v: Vectors, rows: int, vectors: int, a: Any, c: Any, *, masked: bool) -> None:
+        """Write the product for a few rows and one or two vectors of columns, all sums in registers.
+
+        With `masked`, only `width` columns are written; whole vectors are read all the same, so memory must go on for
+        two of them. Every entry is a sum over k in order, of fused multiply-adds: its bits do not depend on the block.
+        """
+        builder, zeros = v.builder, v.constant(0.0).value
+        places = [I64(i * v.lanes) for i in range(vectors)]
+        masks = [v.first(builder.sub(self.width, place)) if masked else None for place in places]
+        sums = [[cgutils.alloca_once_value(builder, zeros) for _ in places] for _ in range(rows)]
+        heads = [builder.gep(a, [builder.mul(self.row, I64(i))]) for i in range(rows)]
+        for total in itertools.chain(*sums):
+            builder.store(zeros, total)
+        with cgutils.for_range(builder, self.depth) as loop:
+            line = builder.gep(self.b, [builder.mul(loop.index, self.ldb)])
+            columns = [v.load(line, place) for place in places]
+            offset = builder.mul(loop.index, self.step)
+            for head, line_sums in zip(heads, sums, strict=True):
+                x = v.repeated(builder.load(builder.gep(head, [offset])))
+                for column, total in zip(columns, line_sums, strict=True):
+                    builder.store(fma(x, column, Lanes(builder, builder.load(total))).value, total)
+        for total in itertools.chain(*sums):
+            builder.store((self.alpha * Lanes(builder, builder.load(total))).value, total)
+        lines = [builder.gep(c, [builder.mul(self.ldc, I64(i))]) for i in range(rows)]
+        with builder.if_then(builder.fcmp_unordered("!=", self.beta, ir.Constant(v.entry, 0.0))):
+            betas = v.repeated(self.beta)
+            for line, line_sums in zip(lines, sums, strict=True):
+                for total, place in zip(line_sums, places, strict=True):
+                    builder.store(fma(betas, v.load(line, place), Lanes(builder, builder.load(total))).value, total)
+        for line, line_sums in zip(lines, sums, strict=True):
+            for total, *at in zip(line_sums, places, masks, strict=True):
+                v.store(Lanes(builder, builder.load(total)), line, *at)
+
+    def column(self, v: Vectors, rows: Any, a: Any, down: Any, c: Any, vectors: int, *, masked: bool) -> None:
+        """Write the blocks one below the other; those of A lie `down` apart for each row."""
+        builder = v.builder
+        whole = builder.udiv(rows, I64(TALL))
+        with cgutils.for_range(builder, whole) as loop:
+            i = builder.mul(loop.index, I64(TALL))
+            at = builder.gep(a, [builder.mul(i, down)])
+            self.block(v, TALL, vectors, at, builder.gep(c, [builder.mul(i, self.ldc)]), masked=masked)
+        done = builder.mul(whole, I64(TALL))
+        rest = builder.sub(rows, done)
+        a, c = builder.gep(a, [builder.mul(done, down)]), builder.gep(c, [builder.mul(done, self.ldc)])
+        pairs = builder.udiv(rest, I64(2))
+        with cgutils.for_range(builder, pairs) as loop:
+            i = builder.mul(loop.index, I64(2))
+            at = builder.gep(a, [builder.mul(i, self.row)])
+            self.block(v, 2, vectors, at, builder.gep(c, [builder.mul(i, self.ldc)]), masked=masked)
+        last = builder.mul(pairs, I64(2))
+        with builder.if_then(builder.icmp_signed("<", last, rest)):
+            at = builder.gep(a, [builder.mul(last, self.row)])
+            self.block(v, 1, vectors, at, builder.gep(c, [builder.mul(last, self.ldc)]), masked=masked)
+
+
+def column_product() -> Any:
+    """At most two vectors of columns of C = alpha A B + beta C.
+
+    Entry (i, k) of A lies at a + i down + k step where i is a multiple of TALL, and the rows between at `row` from it.
     """
 
     @intrinsic
-    def product(typing, depth, a, row, step, b, ldb, c, ldc, width, alpha, beta):
+    def product(typing, rows, width, depth, a, down, row, step, b, ldb, c, ldc, alpha, beta):
         def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            depth, a, row, step, b, ldb, c, ldc, width, alpha, beta = args
+            rows, width, depth, a, down, row, step, b, ldb, c, ldc, alpha, beta = args
             v = Vectors(builder, signature.args[-1])
             a, b, c = map(v.pointer, (a, b, c))
-            places = [I64(i * v.lanes) for i in range(vectors)]
-            masks = [v.first(builder.sub(width, place)) if masked else None for place in places]
-            zeros = v.constant(0.0).value
-            sums = [[cgutils.alloca_once_value(builder, zeros) for _ in places] for _ in range(rows)]
-            heads = [builder.gep(a, [builder.mul(row, I64(i))]) for i in range(rows)]
-            with cgutils.for_range(builder, depth) as loop:
-                line = builder.gep(b, [builder.mul(loop.index, ldb)])
-                columns = [v.load(line, place) for place in places]
-                offset = builder.mul(loop.index, step)
-                for head, line_sums in zip(heads, sums, strict=True):
-                    x = v.repeated(builder.load(builder.gep(head, [offset])))
-                    for column, total in zip(columns, line_sums, strict=True):
-                        builder.store(fma(x, column, Lanes(builder, builder.load(total))).value, total)
-            alphas, betas = v.repeated(alpha), v.repeated(beta)
-            for line_sums in sums:
-                for total in line_sums:
-                    builder.store((alphas * Lanes(builder, builder.load(total))).value, total)
-            lines = [builder.gep(c, [builder.mul(ldc, I64(i))]) for i in range(rows)]
-            with builder.if_then(builder.fcmp_unordered("!=", beta, ir.Constant(v.entry, 0.0))):
-                for line, line_sums in zip(lines, sums, strict=True):
-                    for total, place in zip(line_sums, places, strict=True):
-                        builder.store(fma(betas, v.load(line, place), Lanes(builder, builder.load(total))).value, total)
-            for line, line_sums in zip(lines, sums, strict=True):
-                for total, *at in zip(line_sums, places, masks, strict=True):
-                    v.store(Lanes(builder, builder.load(total)), line, *at)
+            factors = Factors(depth, row, step, b, ldb, ldc, width, v.repeated(alpha), beta)
+            one, two = I64(v.lanes), I64(2 * v.lanes)
+            with builder.if_else(builder.icmp_signed("==", width, two)) as (full, other):
+                with full:
+                    factors.column(v, rows, a, down, c, 2, masked=False)
+                with other, builder.if_else(builder.icmp_signed(">", width, one)) as (wider, narrow):
+                    with wider:
+                        factors.column(v, rows, a, down, c, 2, masked=True)
+                    with narrow:
+                        factors.column(v, rows, a, down, c, 1, masked=True)
             return context.get_dummy_value()
 
-        return types.void(*(types.intp,) * 9, alpha, alpha), generate
+        return types.void(*(types.intp,) * 11, alpha, alpha), generate
 
     return product
+
+
+def copied_lines() -> Any:
+    """The first two vectors of `deep` rows, one after the other; the line of a row further on is called meanwhile."""
+
+    @intrinsic
+    def copy(typing, deep, source, ld, target, like):
+        def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            deep, source, ld, target, _ = args
+            v = Vectors(builder, signature.args[-1])
+            source, target = v.pointer(source), v.pointer(target)
+            with cgutils.for_range(builder, deep) as loop:
+                row = builder.gep(source, [builder.mul(loop.index, ld)])
+                line = builder.gep(target, [builder.mul(loop.index, I64(2 * v.lanes))])
+                v.fetch(builder.gep(row, [builder.mul(ld, I64(AHEAD))]))
+                for i in range(2):
+                    v.store(v.load(row, I64(i * v.lanes)), line, I64(i * v.lanes))
+            return context.get_dummy_value()
+
+        return types.void(*(types.intp,) * 4, like), generate
+
+    return copy
 
 
 def turned_lines() -> Any:
     """The transpose of `many` rows of `deep` entries, two vectors to a line; what is past the end of a line is free.
 
-    Blocks as high as a vector is long are turned in registers. The last one may write more lines than there are.
+    Blocks as high as a vector is long are turned in registers. The last one reads and writes more than there is.
     """
 
     @intrinsic
@@ -156,14 +238,13 @@ def turned_lines() -> Any:
             round_up = lambda n: builder.udiv(builder.add(n, I64(v.lanes - 1)), size)
             with cgutils.for_range(builder, round_up(deep)) as across:
                 k = builder.mul(across.index, size)
-                mask = v.first(builder.sub(deep, k))
                 with cgutils.for_range(builder, round_up(many)) as down:
                     first = builder.mul(down.index, size)
                     rows = []
                     for i in range(v.lanes):
                         row = builder.add(first, I64(i))
                         row = builder.select(builder.icmp_signed("<", row, last), row, last)
-                        rows.append(v.load(source, builder.add(builder.mul(row, ld), k), mask).value)
+                        rows.append(v.load(source, builder.add(builder.mul(row, ld), k)).value)
                     for i, line in enumerate(_transposed(v, rows)):
                         at = builder.add(builder.mul(builder.add(k, I64(i)), I64(2 * v.lanes)), first)
                         v.store(Lanes(builder, line), target, at)
@@ -250,12 +331,10 @@ def copy_ahead() -> Any:
             n, d, a, soon, _ = args
             v = Vectors(builder, signature.args[-1])
             d, a, soon = map(v.pointer, (d, a, soon))
-            function = ir.FunctionType(ir.VoidType(), [soon.type, I32, I32, I32])
-            call = cgutils.get_or_insert_function(builder.module, function, "llvm.prefetch.p0")
             rest = builder.udiv(builder.add(n, I64(v.lanes - 1)), I64(v.lanes))
             with cgutils.for_range(builder, rest) as part:
                 first = builder.mul(part.index, I64(v.lanes))
-                builder.call(call, [builder.gep(soon, [first]), I32(0), I32(2), I32(1)])
+                v.fetch(builder.gep(soon, [first]))
                 mask = v.first(builder.sub(n, first))
                 v.store(v.load(a, first, mask), d, first, mask)
             return context.get_dummy_value()
