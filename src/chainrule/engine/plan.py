@@ -74,7 +74,7 @@ def block_rows(extent: int, columns: int, work: int) -> int:
     `work` is multiply-adds of all of them; where it is enough to share, there are several blocks.
     """
     parts = max(1, min(MOST_PARTS, work // SMALL))
-    most = extent if extent * columns <= 16_384 else max(32, min(256, 65_536 // columns))
+    most = extent if extent * columns <= 16_384 else max(32, min(256, 98_304 // columns))
     rows = min(most, -(-extent // parts))
     return min(extent, -(-rows // 8) * 8)
 

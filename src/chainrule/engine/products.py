@@ -9,28 +9,13 @@ from chainrule.engine.vector import BYTES, TALL, column_product, copied_lines, t
 
 DEEP = 256  # terms of a sum at a time: two vectors of columns of B so long stay in the first cache
 HIGH = 128  # rows of A at a time, which with them stay in the second
-PACKED = DEEP * (2 * BYTES // 4 + HIGH + TALL)  # entries of packed columns and rows, at most
+PANELS = 4  # blocks of columns that are packed at a time: a row of B is then more than a line of the cache
+PACKED = DEEP * (PANELS * 2 * BYTES // 4 + HIGH + TALL)  # entries of packed columns and rows, at most
 FAR = 1024  # bytes between rows from which packing pays
 MANY = 8  # blocks of columns from which packing rows of A pays
 
-columns, copy, turn = column_product(), copied_lines(), turned_lines()
-
-
-@unit(lambda real: (real[::1], *(types.int64,) * 6))
-def pack_rows(m, target, rows, deep, a, row, step):
-    """A few rows of A after the others, TALL at a time: entry (i, k) of these at k TALL + i."""
-    for p in range(0, rows, TALL):
-        many = min(TALL, rows - p)
-        if row == 1:
-            for k in range(deep):
-                source, there = a + p + k * step, target + p * deep + k * TALL
-                for i in range(many):
-                    m[there + i] = m[source + i]
-        else:
-            for i in range(many):
-                source, there = a + (p + i) * row, target + p * deep + i
-                for k in range(deep):
-                    m[there + k * TALL] = m[source + k * step]
+columns, turn = column_product(), turned_lines()
+copy_rows, copy_columns = copied_lines(lambda v: TALL), copied_lines(lambda v: 2 * v.lanes, PANELS)
 
 
 @unit(
@@ -49,24 +34,32 @@ def gemm(m, base, pack, rows, width, depth, a, row, step, b, ldb, turned, c, ldc
         rows, width, a, row, step, b, ldb, turned = 1, rows, b, 0, 1 if turned else ldb, a, step, False
     packs_a = max(row, step) * size > FAR and width >= MANY * wide and rows >= 2 * TALL
     packs_b = ldb * size > FAR and rows >= 4 * TALL
-    packed_a = pack + DEEP * wide
+    packed_a = pack + PANELS * DEEP * wide
     for i in range(0, rows, HIGH):
         high = min(HIGH, rows - i)
         for k in range(0, depth, DEEP):
             deep = min(DEEP, depth - k)
             from_a, down, within, along = a + i * row + k * step, row, row, step
             if packs_a:
-                pack_rows(m, packed_a, high, deep, from_a, row, step)
+                for p in range(0, high, TALL):
+                    source, target = base + size * (from_a + p * row), base + size * (packed_a + p * deep)
+                    if row == 1:
+                        copy_rows(deep, source, step, target, alpha)
+                    else:
+                        turn(min(TALL, high - p), deep, source, row, target, TALL, alpha)
                 from_a, down, within, along = packed_a, deep, 1, TALL
             for j in range(0, width, wide):
                 many = min(wide, width - j)
                 from_b, ld = b + k * ldb + j, ldb
-                if turned:
-                    turn(many, deep, base + size * (b + j * ldb + k), ldb, base + size * pack, alpha)
-                    from_b, ld = pack, wide
-                elif packs_b:
-                    copy(deep, base + size * from_b, ldb, base + size * pack, alpha)
-                    from_b, ld = pack, wide
+                if turned or packs_b:
+                    panel = j // wide % PANELS
+                    packed_b = pack + panel * deep * wide
+                    if turned:
+                        from_b = b + j * ldb + k
+                        turn(many, deep, base + size * from_b, ldb, base + size * packed_b, wide, alpha)
+                    elif panel == 0:
+                        copy_columns(deep, base + size * from_b, ldb, base + size * pack, alpha)
+                    from_b, ld = packed_b, wide
                 columns(
                     high, many, deep, base + size * from_a, down, within, along, base + size * from_b, ld,
                     base + size * (c + i * ldc + j), ldc, alpha, beta if k == 0 else m.dtype.type(1),

@@ -200,8 +200,12 @@ def column_product() -> Any:
     return product
 
 
-def copied_lines() -> Any:
-    """The first two vectors of `deep` rows, one after the other; the line of a row further on is called meanwhile."""
+def copied_lines(entries: Callable[[Vectors], int], panels: int = 1) -> Any:
+    """So many first `entries` of `deep` rows as lines, and those after them in the next panel, and so on.
+
+    Whole vectors are copied: what is past the end of a line is written over by the next one. The row some further on is
+    called from memory meanwhile.
+    """
 
     @intrinsic
     def copy(typing, deep, source, ld, target, like):
@@ -209,12 +213,18 @@ def copied_lines() -> Any:
             deep, source, ld, target, _ = args
             v = Vectors(builder, signature.args[-1])
             source, target = v.pointer(source), v.pointer(target)
+            count = entries(v)
+            size = I64(count)
             with cgutils.for_range(builder, deep) as loop:
                 row = builder.gep(source, [builder.mul(loop.index, ld)])
-                line = builder.gep(target, [builder.mul(loop.index, I64(2 * v.lanes))])
-                v.fetch(builder.gep(row, [builder.mul(ld, I64(AHEAD))]))
-                for i in range(2):
-                    v.store(v.load(row, I64(i * v.lanes)), line, I64(i * v.lanes))
+                line = builder.mul(loop.index, size)
+                for panel in range(panels):
+                    first = builder.mul(size, I64(panel))
+                    v.fetch(builder.gep(row, [builder.add(first, builder.mul(ld, I64(AHEAD)))]))
+                    place = builder.add(line, builder.mul(builder.mul(deep, size), I64(panel)))
+                    for i in range(-(-count // v.lanes)):
+                        step = I64(i * v.lanes)
+                        v.store(v.load(row, builder.add(first, step)), target, builder.add(place, step))
             return context.get_dummy_value()
 
         return types.void(*(types.intp,) * 4, like), generate
@@ -223,34 +233,35 @@ def copied_lines() -> Any:
 
 
 def turned_lines() -> Any:
-    """The transpose of `many` rows of `deep` entries, two vectors to a line; what is past the end of a line is free.
+    """The transpose of `many` rows of `deep` entries, as lines; of what is past their end the next one is the owner.
 
     Blocks as high as a vector is long are turned in registers. The last one reads and writes more than there is.
     """
 
     @intrinsic
-    def turn(typing, many, deep, source, ld, target, like):
+    def turn(typing, many, deep, source, ld, target, line, like):
         def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            many, deep, source, ld, target, _ = args
+            many, deep, source, ld, target, line, _ = args
             v = Vectors(builder, signature.args[-1])
             source, target = v.pointer(source), v.pointer(target)
             size, last = I64(v.lanes), builder.sub(many, I64(1))
-            round_up = lambda n: builder.udiv(builder.add(n, I64(v.lanes - 1)), size)
-            with cgutils.for_range(builder, round_up(deep)) as across:
+            blocks = lambda n: builder.udiv(builder.add(n, I64(v.lanes - 1)), size)
+            down = blocks(many)
+            with cgutils.for_range(builder, blocks(deep)) as across:
                 k = builder.mul(across.index, size)
-                with cgutils.for_range(builder, round_up(many)) as down:
-                    first = builder.mul(down.index, size)
+                with cgutils.for_range(builder, down) as up:  # from the last one on, which may write over others
+                    first = builder.mul(builder.sub(builder.sub(down, I64(1)), up.index), size)
                     rows = []
                     for i in range(v.lanes):
                         row = builder.add(first, I64(i))
                         row = builder.select(builder.icmp_signed("<", row, last), row, last)
                         rows.append(v.load(source, builder.add(builder.mul(row, ld), k)).value)
-                    for i, line in enumerate(_transposed(v, rows)):
-                        at = builder.add(builder.mul(builder.add(k, I64(i)), I64(2 * v.lanes)), first)
-                        v.store(Lanes(builder, line), target, at)
+                    for i, turned in enumerate(_transposed(v, rows)):
+                        at = builder.add(builder.mul(builder.add(k, I64(i)), line), first)
+                        v.store(Lanes(builder, turned), target, at)
             return context.get_dummy_value()
 
-        return types.void(*(types.intp,) * 5, like), generate
+        return types.void(*(types.intp,) * 6, like), generate
 
     return turn
 
