@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from chainrule.expr import (
@@ -40,17 +40,21 @@ def operations(statements: Sequence[Statement], to: Language, names: Names, note
     return [*(allocation(name, shape) for name, shape in arrays.items()), *lines]
 
 
-def allocation(name: str, shape: Shape) -> str:
-    """An array, to be written to."""
-    return f"{name} = np.empty(({shape[0]}, {shape[1]}))"
+def allocation(name: str, shape: Shape, dtype: str = "") -> str:
+    """An array, to be written to; `dtype` is a last argument, with its comma."""
+    return f"{name} = np.empty(({shape[0]}, {shape[1]}){dtype})"
 
 
 def allocated(
-    statements: Sequence[Statement], to: Language, names: Names, notes: Names
+    statements: Sequence[Statement], to: Language, names: Names, notes: Names, numbers: Collection[str] = ()
 ) -> tuple[dict[str, Shape], list[str]]:
-    """The arrays that statements write to, by name, and the operations as lines; 1 x 1 results are numbers."""
+    """The arrays that statements write to, by name, and the operations as lines.
+
+    1 x 1 results are numbers, but for those with a name of an array; `numbers` are none.
+    """
     arrays = {s.target: s.shape for s in statements if s.target not in names and s.shape != NUMBER}
-    scratch = Scratch(arrays, fresh_names([s.target for s in statements], [s.expression for s in statements]))
+    fresh = fresh_names([s.target for s in statements], [s.expression for s in statements])
+    scratch = Scratch(arrays, fresh, numbers)
     lines: list[str] = []
     for group in grouped(statements, notes):
         lines += noted(group, to, notes)
@@ -65,6 +69,7 @@ class Scratch:
 
     arrays: dict[str, Shape]  # all there are
     fresh: Iterator[str]
+    numbers: Collection[str] = ()  # 1 x 1 values that are no arrays, though they have a name
     free: list[str] = field(default_factory=list)
     readers: Counter[str] = field(default_factory=Counter)  # still to come, of those in use
 
@@ -137,7 +142,8 @@ def _operations(s: Statement, to: Language, names: Names, scratch: Scratch) -> l
                 held[node] = out
     value = memo[root].text
     if s.shape == NUMBER or value != target:
-        into = "[...]" if s.shape != NUMBER or s.target in names else ""
+        array = s.shape != NUMBER or (s.target in names and target not in scratch.numbers)
+        into = "[...]" if array else ""
         lines.append(f"{target}{into} = {value}")
     scratch.end(target)
     return lines

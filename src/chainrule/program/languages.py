@@ -55,6 +55,7 @@ NUMPY_IN_PLACE = Language(
     write=operations,
     step=in_place_frame.step,
     program=in_place_frame.program,
+    flat=in_place_frame.flat,
     row_sums="{0}.sum(axis=1, keepdims=True, out={out})",
     column_sums="{0}.sum(axis=0, keepdims=True, out={out})",
     total="{0}.sum()",

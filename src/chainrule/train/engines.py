@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 from chainrule.arrays import common_dtype
 from chainrule.engine.resolve import NotLoweredError
@@ -107,6 +107,7 @@ def _there() -> bool:
 # ---- threads of BLAS, for the NumPy program
 
 _lock = threading.Lock()
+_controller = cache(ThreadpoolController)  # to look for the libraries takes milliseconds, and NumPy's is loaded by now
 _limits: list[Any] = []  # of fits that run at once; the first one's end restores what there was before
 
 
@@ -118,7 +119,7 @@ def blas_threads(threads: int | None, work: float) -> Iterator[None]:
         yield
         return
     with _lock:
-        _limits.append(threadpool_limits(wanted, "blas") if not _limits else None)
+        _limits.append(None if _limits else _controller().limit(limits=wanted, user_api="blas"))
     try:
         yield
     finally:
