@@ -46,7 +46,7 @@ def _make_step(listing: Listing, statements: Sequence[Statement], to: Language) 
     lines += commits(listing, statements, names, to)
     inner = [wrapped("def step(", [*step_inputs(listing), *hyper], "):"), *indented([doc, *lines, "return loss"])]
     outer = ['"""The arrays that a step on n rows writes to, made once; and the step."""']
-    outer += [allocation(name, shape) for name, shape in arrays.items()]
+    outer += arrays
     return "\n".join(["def make_step(n):", *indented([*outer, "", *inner, "", "return step"])])
 
 
@@ -60,11 +60,10 @@ def flat(listing: Listing, statements: Sequence[Statement], to: Language) -> str
     members = {str(part.name) for parts in listing.rows_of.values() for part in parts}
     names = in_place(listing, statements)
     own = {s.target: s.target for s in statements if s.target in members and s.shape == NUMBER}
-    arrays, lines = allocated(statements, to, names | own, listing.notes, numbers)
+    outside, lines = allocated(statements, to, names | own, listing.notes, numbers=numbers, views=members, dtype=DTYPE)
     hyper = [f"{name}={value!r}" for name, value in listing.hyper.items()]
     given = {str(row.name) for row in listing.kept}
     inside = [line for row in listing.rows_of if row.name in given for line in _views(row, listing, statements)]
-    outside = [allocation(name, shape, DTYPE) for name, shape in arrays.items() if name not in members]
     for row in listing.rows_of:
         if row.name not in given:
             outside += [allocation(str(row.name), row.shape, DTYPE), *_views(row, listing, statements)]
@@ -75,8 +74,8 @@ def flat(listing: Listing, statements: Sequence[Statement], to: Language) -> str
     body = [doc, *inside, *lines, last]
     inner = [wrapped("def step(", [*step_inputs(listing), *hyper], "):"), *indented(body)]
     outer = ['"""The arrays that a step on n rows writes to, made once; and the step."""', *outside]
-    made = "\n".join(["def make_step(n, dtype=float):", *indented([*outer, "", *inner, "", "return step"])])
-    return f"{imports(statements, to)}\n\n\n{made}\n"
+    whole = "\n".join(["def make_step(n, dtype=float):", *indented([*outer, "", *inner, "", "return step"])])
+    return f"{imports(statements, to)}\n\n\n{whole}\n"
 
 
 def _views(row: Node, listing: Listing, statements: Sequence[Statement]) -> list[str]:

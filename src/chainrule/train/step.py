@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
 
@@ -19,12 +19,12 @@ from chainrule.program.execute import run
 from chainrule.program.listing import names_of, step_inputs
 from chainrule.updates import UpdateRule, find_update
 
-GATHERED = 1 << 16  # numbers of X at a time
+GATHERED = 1 << 14  # numbers of X at a time
 
 
 @dataclass(frozen=True, eq=False)
 class StepProgram:
-    """The derived step of a network under an update rule: data and state in, loss and state out."""
+    """The derived step of a network under an update rule: data and state in, loss and state out; one serves one fit."""
 
     text: str  # what runs
     make_step: Callable[..., Any]  # the step for so many rows, of a data type, with arrays of its own
@@ -35,6 +35,9 @@ class StepProgram:
     randoms: tuple[Node, ...]
     parameters: tuple[str, ...]
     states: tuple[tuple[Node, float], ...]
+    made: dict[Any, Any] = field(
+        default_factory=dict
+    )  # the arrays of minibatches and steps: new ones are slow to touch
 
     @property
     def draws(self) -> bool:
@@ -50,8 +53,7 @@ class StepProgram:
     ) -> tuple[float, dict[str, Any]]:
         """The loss of a minibatch, and the parameters and states after the step."""
         kept = self._together(state, data["X"].dtype)
-        loss = self._step(len(data["X"]), kept)(data, kept, hyper)
-        return loss, self._apart(state, kept)
+        return self._run(data, kept, hyper), self._apart(state, kept)
 
     def epoch(
         self,
@@ -64,32 +66,45 @@ class StepProgram:
         seed: int,
     ) -> tuple[float, dict[str, Any]]:
         """Minibatches `starts[i] : starts[i + 1]` of `order`: the sum of shares times losses, and the state after."""
-        total, steps = 0.0, {}
-        kept = self._together(state, data["X"].dtype)
+        total, kept = 0.0, self._together(state, data["X"].dtype)
         with np.errstate(all="ignore"):  # what overflows is found afterwards
-            for start, share, batch in zip(starts[:-1], shares, gathered(data, order, starts), strict=True):
-                n = len(batch["X"])
-                if n not in steps:
-                    steps[n] = self._step(n, kept)
-                masks = counted_masks(self.randoms, seed, int(start), n, batch["X"].dtype)
-                total += steps[n]({**batch, **masks}, kept, hyper) * share
+            for start, share, batch in zip(starts[:-1], shares, self._gathered(data, order, starts), strict=True):
+                masks = counted_masks(self.randoms, seed, int(start), len(batch["X"]), batch["X"].dtype)
+                total += self._run({**batch, **masks}, kept, hyper) * share
                 if not math.isfinite(total):
                     break
         return total, self._apart(state, kept)
 
-    def _step(self, rows: int, kept: Mapping[str, Any]) -> Callable[..., float]:
-        """One step on so many rows, which changes what is kept; its arrays are no other fit's."""
-        step = self.make_step(rows, next(kept[name].dtype for name in self.kept))
+    def _gathered(self, data: Mapping[str, Any], order: Any, starts: Any) -> Iterator[dict[str, Any]]:
+        """The rows of each minibatch until the next is asked for; about `GATHERED` numbers are gathered at once."""
+        first, width = 0, data["X"].shape[1]
+        while first < len(starts) - 1:
+            ahead = np.searchsorted(starts, starts[first] + GATHERED // width, side="right") - 1
+            last = max(int(ahead), first + 1)
+            rows = order[starts[first] : starts[last]]
+            block = {name: self._taken(name, array, rows) for name, array in data.items()}
+            for i in range(first, last):
+                own = slice(starts[i] - starts[first], starts[i + 1] - starts[first])
+                yield {name: array[own] for name, array in block.items()}
+            first = last
 
-        def run(data: Mapping[str, Any], kept: dict[str, Any], hyper: Mapping[str, float]) -> float:
-            values = {**data, **kept}
-            loss = step(*(values[name] for name in self.inputs), **hyper)
-            if self.numbers:
-                loss, *numbers = loss
-                kept.update(zip(self.numbers, numbers, strict=True))
-            return float(np.asarray(loss).item())
+    def _taken(self, name: str, array: Any, rows: Any) -> Any:
+        place = self.made.get(name)
+        if place is None or len(place) < len(rows) or place.shape[1:] != array.shape[1:] or place.dtype != array.dtype:
+            place = self.made[name] = np.empty((len(rows), *array.shape[1:]), array.dtype)
+        return np.take(array, rows, axis=0, out=place[: len(rows)], mode="clip")  # all rows are there
 
-        return run
+    def _run(self, data: Mapping[str, Any], kept: dict[str, Any], hyper: Mapping[str, float]) -> float:
+        """One step, which changes what is kept; its loss."""
+        values = {**data, **kept}
+        key = len(data["X"]), values[self.kept[0]].dtype
+        if key not in self.made:
+            self.made[key] = self.make_step(*key)
+        loss = self.made[key](*(values[name] for name in self.inputs), **hyper)
+        if self.numbers:
+            loss, *numbers = loss
+            kept.update(zip(self.numbers, numbers, strict=True))
+        return float(np.asarray(loss).item())
 
     def _together(self, state: Mapping[str, Any], dtype: Any) -> dict[str, Any]:
         """A copy of the state, as the step keeps it."""
@@ -110,20 +125,6 @@ class StepProgram:
         return {name: found[name] for name in state}
 
 
-def gathered(data: Mapping[str, Any], order: Any, starts: Any) -> Iterator[dict[str, Any]]:
-    """The rows of each minibatch; about `GATHERED` numbers are gathered at once and handed out as views."""
-    first, width = 0, data["X"].shape[1]
-    while first < len(starts) - 1:
-        ahead = np.searchsorted(starts, starts[first] + GATHERED // width, side="right") - 1
-        last = max(int(ahead), first + 1)
-        rows = order[starts[first] : starts[last]]
-        block = {name: np.take(array, rows, axis=0) for name, array in data.items()}  # faster than array[rows]
-        for i in range(first, last):
-            own = slice(starts[i] - starts[first], starts[i + 1] - starts[first])
-            yield {name: array[own] for name, array in block.items()}
-        first = last
-
-
 def find_solver(text: str) -> tuple[UpdateRule, dict[str, float]]:
     """The update rule of a call such as "rmsprop(rho=0.95)", and the parameters it gives."""
     call = parse_call(text)
@@ -132,9 +133,13 @@ def find_solver(text: str) -> tuple[UpdateRule, dict[str, float]]:
     return rule, dict(zip(rule.hyper, call.arguments, strict=False)) | dict(call.keywords)
 
 
-@lru_cache(maxsize=128)
 def compile_step(network: Network, rule: UpdateRule, *, weighted: bool) -> StepProgram:
-    """Derive, print and compile the training step; fits of the same network share it."""
+    """Derive, print and compile the training step; fits of the same network share all but the arrays."""
+    return replace(_compiled(network, rule, weighted=weighted), made={})
+
+
+@lru_cache(maxsize=128)
+def _compiled(network: Network, rule: UpdateRule, *, weighted: bool) -> StepProgram:
     derivation = network.derive(solver=rule.name, sample_weight=weighted)
     text = derivation.source("numpy-inplace", part="step", flat=True)
     listing, joined = derivation.listing, end_to_end(derivation.listing)
