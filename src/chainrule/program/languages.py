@@ -56,8 +56,6 @@ NUMPY_IN_PLACE = Language(
     step=in_place_frame.step,
     program=in_place_frame.program,
     flat=in_place_frame.flat,
-    row_sums="{0}.sum(axis=1, keepdims=True, out={out})",
-    column_sums="{0}.sum(axis=0, keepdims=True, out={out})",
     total="{0}.sum()",
     full="np.full(({rows}, {columns}), {0})",
     zeros="np.zeros(({rows}, {columns}))",
