@@ -35,9 +35,7 @@ class StepProgram:
     randoms: tuple[Node, ...]
     parameters: tuple[str, ...]
     states: tuple[tuple[Node, float], ...]
-    made: dict[Any, Any] = field(
-        default_factory=dict
-    )  # the arrays of minibatches and steps: new ones are slow to touch
+    made: dict[Any, Any] = field(default_factory=dict)  # arrays of minibatches and steps, to be used again
 
     @property
     def draws(self) -> bool:
