@@ -283,7 +283,7 @@ class Derivation:
         worked = self.with_numbers(params, X, Y, digits=digits, **options)
         return worked.entry(self.derived, name, i, j, latex=latex)
 
-    def source(self, language: str = "numpy", part: str = "program") -> str:
+    def source(self, language: str = "numpy", part: str = "program", *, flat: bool = False) -> str:
         """Write the equations as a program.
 
         Parameters
@@ -295,6 +295,9 @@ class Derivation:
             "forward" and "backward" are bare assignments in the equations' names: they need the inputs, the
             parameters and `n`. "update" needs the gradients and the hyper-parameters too. "step" is a function of
             one training step, "program" complete, with made-up data, initial parameters and a loop.
+        flat : bool
+            For the "step" of "numpy-inplace": all parameters lie end to end in one row theta, and what the update rule
+            says of each, entry by entry, is said once of theta. Estimators with `engine="numpy"` run this.
 
         Returns
         -------
@@ -305,7 +308,7 @@ class Derivation:
         UnknownNameError
             If there is no such language or part.
         DataError
-            If the language has no word for a function.
+            If the language has no word for a function, or no flat step.
 
         Examples
         --------
@@ -318,7 +321,7 @@ class Derivation:
         db1 = sum(dZ1, 1);
         dW1 = X' * dZ1;
         """
-        return program(self.listing, language, part)
+        return program(self.listing, language, part, flat=flat)
 
     def hessian_vector_product(self) -> Derivatives:
         r"""Derive the Hessian of the loss times a direction, as equations after those of the forward and backward pass.

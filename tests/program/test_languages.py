@@ -313,13 +313,14 @@ dW1 = X.T @ dZ1""",
 dZ1 = np.empty((n, 3))
 db1 = np.empty((1, 3))
 dW1 = np.empty((2, 3))
+t1 = np.ones((1, n))
 
 # ---- backward
 # dZ1 = (A1 - Y)/n
 np.subtract(A1, Y, out=dZ1)
 np.divide(dZ1, n, out=dZ1)
 # db1 = 1' dZ1
-dZ1.sum(axis=0, keepdims=True, out=db1)
+np.matmul(t1, dZ1, out=db1)
 # dW1 = X' dZ1
 np.matmul(X.T, dZ1, out=dW1)""",
     "python": """\

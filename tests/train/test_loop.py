@@ -46,9 +46,11 @@ def scripted(losses, seen=None):
 
     def step(W, lr):
         rates.append(lr)
-        return next(script), W + 1
+        W += 1  # in place, as the printed step does
+        return next(script)
 
-    return Run(StepProgram("", step, ("W",), ("loss", "W"), (), ("W",), ()), {"W": np.zeros(1)})
+    program = StepProgram("", lambda n, dtype: step, ("W",), ("W",), (), {}, (), ("W",), ())
+    return Run(program, {"W": np.zeros(1)})
 
 
 def train_scripted(run, epochs, *, schedule=None, **options):
@@ -141,13 +143,13 @@ def test_a_minibatch_whose_weights_are_all_0_makes_no_update(solver):
 def test_masks_are_drawn_once_a_minibatch():
     net = Network("3 -> 4 tanh dropout=0.5 -> 1")
     run, seen = started(net=net), []
-    place, function = run.program.inputs.index("M1"), run.program.function
+    place, make_step = run.program.inputs.index("M1"), run.program.make_step
 
-    def step(*arguments, **hyper):
-        seen.append(arguments[place])
-        return function(*arguments, **hyper)
+    def watched(n, dtype):
+        step = make_step(n, dtype)
+        return lambda *arguments, **hyper: seen.append(arguments[place]) or step(*arguments, **hyper)
 
-    run.program = replace(run.program, function=step)
+    run.program = replace(run.program, make_step=watched)
     one_epoch(run, table(), **order())
 
     assert [mask.shape for mask in seen] == [(64, 4), (64, 4), (20, 4)]

@@ -48,7 +48,7 @@ def test_a_weighted_step_is_the_derived_weighted_gradient():
 
 
 def test_what_runs_is_what_the_derivation_prints():
-    assert compiled("adam").text == NET.derive(solver="adam").source("numpy", part="step")
+    assert compiled("adam").text == NET.derive(solver="adam").source("numpy-inplace", part="step", flat=True)
 
 
 @pytest.mark.parametrize("solver", UPDATES)
@@ -73,6 +73,26 @@ def test_float32_stays_float32(solver):
         _, state = program(batch(dtype=np.float32), state, find_update(solver).hyper)
 
     assert {value.dtype for value in state.values() if isinstance(value, np.ndarray)} == {np.dtype(np.float32)}
+
+
+def test_two_programs_of_one_network_share_what_was_compiled_and_no_array():
+    one, other = compiled("adam"), compiled("adam")
+    state = {**NET.init(random_state=0), **one.initial_states(np.float64)}
+
+    one(batch(), state, {})
+    other(batch(), state, {})
+
+    assert one.make_step is other.make_step
+    assert one.made.keys() == other.made.keys() == {(5, np.dtype(np.float64))}
+    assert not set(map(id, one.made.values())) & set(map(id, other.made.values()))
+
+
+def test_what_is_double_in_data_or_parameters_is_trained_in_double():
+    program, params = compiled("sgd"), NET.init(random_state=0, dtype=np.float32)
+
+    _, after = program(batch(), params, {"lr": 0.5})
+
+    assert {W.dtype for W in after.values()} == {np.dtype(np.float64)}
 
 
 # States

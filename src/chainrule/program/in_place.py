@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 
 from chainrule.expr import (
     Node,
@@ -24,39 +24,72 @@ from chainrule.primitives import reciprocal
 from chainrule.program.arrays import grouped, noted
 from chainrule.program.code import ATOM, Code, Memo, broadcast, core, filled, named, parameters, stacked, word, written
 from chainrule.program.language import Language, Names
-from chainrule.program.lower import Statement, column_sums_op, fresh_names, is_entrywise, repeat_op, row_sums_op
+from chainrule.program.lower import (
+    Statement,
+    column_sums_op,
+    fresh_names,
+    is_entrywise,
+    repeat_op,
+    row_sums_op,
+    total_op,
+)
+from chainrule.rewrite import Rewriter, on
+from chainrule.rules import numbers_leave_products
 from chainrule.shapes import Shape
 from chainrule.stack import block_op, hstack_op, vstack_op
 
 STACKS = (hstack_op, vstack_op)
 NUMBER = (1, 1)
 ONE = full(1, NUMBER)
+DOT = "np.vdot({0}, {1})"
 NEGATIVE, UFUNC = "np.negative({0}, out={out})", "np.{}({{0}}, {{1}}, out={{out}})"
 
 
 def operations(statements: Sequence[Statement], to: Language, names: Names, notes: Names) -> list[str]:
     """The arrays that are needed, then the operations."""
     arrays, lines = allocated(statements, to, names, notes)
-    return [*(allocation(name, shape) for name, shape in arrays.items()), *lines]
+    return [*arrays, *lines]
 
 
-def allocation(name: str, shape: Shape) -> str:
-    """An array, to be written to."""
-    return f"{name} = np.empty(({shape[0]}, {shape[1]}))"
+def allocation(name: str, shape: Shape, dtype: str = "", value: float | None = None) -> str:
+    """An array, to be written to unless it is filled; `dtype` is a last argument, with its comma."""
+    make, filled_with = ("empty", "") if value is None else ("ones", "") if value == 1 else ("full", f", {value!r}")
+    return f"{name} = np.{make}(({shape[0]}, {shape[1]}){filled_with}{dtype})"
 
 
 def allocated(
-    statements: Sequence[Statement], to: Language, names: Names, notes: Names
-) -> tuple[dict[str, Shape], list[str]]:
-    """The arrays that statements write to, by name, and the operations as lines; 1 x 1 results are numbers."""
+    statements: Sequence[Statement],
+    to: Language,
+    names: Names,
+    notes: Names,
+    *,
+    numbers: Collection[str] = (),
+    views: Collection[str] = (),
+    dtype: str = "",
+) -> tuple[list[str], list[str]]:
+    """The arrays that statements write to, but for `views` of others, and the operations: lines of both.
+
+    1 x 1 results are numbers, but for those with a name of an array; `numbers` are none.
+    """
+    numbers_in_front = Rewriter([numbers_leave_entrywise_products])
+    statements = [replace(s, expression=numbers_in_front(s.expression)) for s in statements]
     arrays = {s.target: s.shape for s in statements if s.target not in names and s.shape != NUMBER}
-    scratch = Scratch(arrays, fresh_names([s.target for s in statements], [s.expression for s in statements]))
+    fresh = fresh_names([s.target for s in statements], [s.expression for s in statements])
+    scratch = Scratch(arrays, fresh, numbers)
     lines: list[str] = []
     for group in grouped(statements, notes):
         lines += noted(group, to, notes)
         for s in group:
             lines += _operations(s, to, names, scratch)
-    return arrays, lines
+    made = [allocation(name, shape, dtype) for name, shape in arrays.items() if name not in views]
+    made += [allocation(name, node.shape, dtype, node.value) for node, name in scratch.constants.items()]
+    return made, lines
+
+
+@on(hadamard_op)
+def numbers_leave_entrywise_products(node: Node) -> Node | None:
+    """(kA) o B = k (A o B): the numbers of a product are multiplied first, and then one array by them."""
+    return numbers_leave_products(node)
 
 
 @dataclass
@@ -65,6 +98,8 @@ class Scratch:
 
     arrays: dict[str, Shape]  # all there are
     fresh: Iterator[str]
+    numbers: Collection[str] = ()  # 1 x 1 values that are no arrays, though they have a name
+    constants: dict[Node, str] = field(default_factory=dict)  # filled with one number, once
     free: list[str] = field(default_factory=list)
     readers: Counter[str] = field(default_factory=Counter)  # still to come, of those in use
 
@@ -78,6 +113,12 @@ class Scratch:
             self.free.remove(name)
         self.readers[name] = readers
         return name
+
+    def constant(self, node: Node) -> str:
+        """The array filled with a number."""
+        if node not in self.constants:
+            self.constants[node] = next(self.fresh)
+        return self.constants[node]
 
     def read(self, name: str) -> None:
         """One reader less."""
@@ -107,6 +148,8 @@ def _operations(s: Statement, to: Language, names: Names, scratch: Scratch) -> l
         """All rows and columns of an operand, where an operation needs them."""
         if memo[node].shape == shape and not (number_too and shape == NUMBER):
             return memo[node]
+        if node.op is full_op:
+            return Code(scratch.constant(node), ATOM, shape)
         out = scratch.take(shape, 1)
         lines.append(f"{out}[...] = {memo[node].text}")
         return Code(out, ATOM, shape)
@@ -115,6 +158,8 @@ def _operations(s: Statement, to: Language, names: Names, scratch: Scratch) -> l
         template, operands = _operation(node, to)
         if is_atom(node):
             memo[node] = named(node, names)
+        elif _is_dot(node):
+            memo[node] = filled(DOT, [operand(a, a.shape, False) for a in operands], NUMBER)
         elif not template:
             memo[node] = memo[operands[0]] if node.op is repeat_op else written(node, memo, to.plain or to)
             if node.shape != NUMBER and operands and operands[0] in held:  # a view
@@ -137,7 +182,8 @@ def _operations(s: Statement, to: Language, names: Names, scratch: Scratch) -> l
                 held[node] = out
     value = memo[root].text
     if s.shape == NUMBER or value != target:
-        into = "[...]" if s.shape != NUMBER or s.target in names else ""
+        array = s.shape != NUMBER or (s.target in names and target not in scratch.numbers)
+        into = "[...]" if array else ""
         lines.append(f"{target}{into} = {value}")
     scratch.end(target)
     return lines
@@ -147,6 +193,8 @@ def _operation(node: Node, to: Language) -> tuple[str, tuple[Node, ...]]:
     """The template of an operation and its operands; no template where nothing has to be computed, or a number."""
     if is_atom(node):
         return "", ()
+    if _is_dot(node):
+        return "", node.args[0].args
     if node.shape == NUMBER or node.op in (full_op, repeat_op, transpose_op, block_op):
         return "", node.args
     if node.op is add_op:
@@ -166,14 +214,24 @@ def _operation(node: Node, to: Language) -> tuple[str, tuple[Node, ...]]:
         return UFUNC.format("divide" if _divides(node) else "multiply"), node.args
     if node.op in STACKS:
         return stacked(node, to, [f"{{{i}}}" for i in range(len(node.args))]), node.args
-    templates = {matmul_op: UFUNC.format("matmul"), row_sums_op: to.row_sums, column_sums_op: to.column_sums}
-    return templates.get(node.op) or word(node, to), node.args
+    if node.op is column_sums_op:
+        return UFUNC.format("matmul"), (full(1, (1, node.args[0].shape[0])), *node.args)
+    if node.op is row_sums_op:
+        return UFUNC.format("matmul"), (*node.args, full(1, (node.args[0].shape[1], 1)))
+    return UFUNC.format("matmul") if node.op is matmul_op else word(node, to), node.args
+
+
+def _is_dot(node: Node) -> bool:
+    """Is a number 1' (A o B) 1, the product of two matrices as rows?"""
+    if node.op is not total_op or node.args[0].op is not hadamard_op:
+        return False
+    return all(core(a) is a and a.op not in (full_op, transpose_op, block_op, reciprocal.op) for a in node.args[0].args)
 
 
 def _divides(node: Node) -> bool:
     """Is a coefficient 1/k, such as 1/n?"""
     k, exponents = node.value
-    return k.numerator == 1 and all(e < 0 for e in exponents) and (bool(exponents) or k.denominator < 10)
+    return k.numerator == 1 and k.denominator < 10 and all(e < 0 for e in exponents) and node.value != (1, ())
 
 
 def _into(out: str, template: str, pieces: Sequence[Code], node: Node, memo: Memo, to: Language) -> str:

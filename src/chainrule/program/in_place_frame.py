@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
-from chainrule.program.in_place import allocated, allocation
+from chainrule.expr import Node, toposort_to_names
+from chainrule.program.end_to_end import offsets
+from chainrule.program.in_place import NUMBER, allocated, allocation
 from chainrule.program.language import Language
-from chainrule.program.listing import Listing, commits, in_place, keep_of, names_of, step_inputs
+from chainrule.program.listing import Listing, commits, in_place, keep_of, names_of, old_names, step_inputs
 from chainrule.program.lower import Statement
 from chainrule.program.python_frame import (
     assembled,
@@ -20,6 +23,8 @@ from chainrule.program.python_frame import (
     train_function,
     wrapped,
 )
+
+DTYPE, ASSIGNED = ", dtype", "{old} = {new}"
 
 
 def step(listing: Listing, statements: Sequence[Statement], to: Language) -> str:
@@ -41,8 +46,46 @@ def _make_step(listing: Listing, statements: Sequence[Statement], to: Language) 
     lines += commits(listing, statements, names, to)
     inner = [wrapped("def step(", [*step_inputs(listing), *hyper], "):"), *indented([doc, *lines, "return loss"])]
     outer = ['"""The arrays that a step on n rows writes to, made once; and the step."""']
-    outer += [allocation(name, shape) for name, shape in arrays.items()]
+    outer += arrays
     return "\n".join(["def make_step(n):", *indented([*outer, "", *inner, "", "return step"])])
+
+
+def flat(listing: Listing, statements: Sequence[Statement], to: Language) -> str:
+    """`make_step` for arrays of a data type; parameters lie end to end where the listing has rows of them.
+
+    Numbers, such as powers of decay rates, are returned after the loss.
+    """
+    numbers = names_of(listing.numbers)
+    olds = old_names(listing)
+    members = {str(part.name) for parts in listing.rows_of.values() for part in parts}
+    names = in_place(listing, statements)
+    own = {s.target: s.target for s in statements if s.target in members and s.shape == NUMBER}
+    outside, lines = allocated(statements, to, names | own, listing.notes, numbers=numbers, views=members, dtype=DTYPE)
+    hyper = [f"{name}={value!r}" for name, value in listing.hyper.items()]
+    given = {str(row.name) for row in listing.kept}
+    inside = [line for row in listing.rows_of if row.name in given for line in _views(row, listing, statements)]
+    for row in listing.rows_of:
+        if row.name not in given:
+            outside += [allocation(str(row.name), row.shape, DTYPE), *_views(row, listing, statements)]
+    doc = '"""One training step: the loss and the numbers among the states; what else there is changes in place."""'
+    last = f"return {', '.join(['loss', *numbers])}"
+    for s in statements:
+        lines += commits(listing, [s], names, replace(to, replace=ASSIGNED) if olds.get(s.target) in numbers else to)
+    body = [doc, *inside, *lines, last]
+    inner = [wrapped("def step(", [*step_inputs(listing), *hyper], "):"), *indented(body)]
+    outer = ['"""The arrays that a step on n rows writes to, made once; and the step."""', *outside]
+    whole = "\n".join(["def make_step(n, dtype=float):", *indented([*outer, "", *inner, "", "return step"])])
+    return f"{imports(statements, to)}\n\n\n{whole}\n"
+
+
+def _views(row: Node, listing: Listing, statements: Sequence[Statement]) -> list[str]:
+    """The matrices that lie end to end in a row, if a statement has to do with them."""
+    named = {s.target for s in statements} | {n.name for s in statements for n in toposort_to_names(s.expression)}
+    return [
+        f"{part.name} = {row.name}[0, {start or ''}:{stop}].reshape({part.shape[0]}, {part.shape[1]})"
+        for part, start, stop in offsets(listing.rows_of[row])
+        if part.name in named
+    ]
 
 
 def _train(listing: Listing, to: Language) -> str:

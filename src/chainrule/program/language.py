@@ -31,6 +31,7 @@ class Language:
     write: Callable[[Sequence[Statement], Language, Names, Names], list[str]]  # names, and a comment for each target
     step: Callable[[Listing, Sequence[Statement], Language], str]
     program: Callable[[Listing, Sequence[Statement], Language], str]
+    flat: Callable[[Listing, Sequence[Statement], Language], str] | None = None  # a step on parameters end to end
     prepare: Callable[[Sequence[Statement]], Sequence[Statement]] = lambda statements: statements
     plain: Language | None = None  # the language that it writes numbers in, and what it has no words for
     replace: str = "{old} = {new}"  # a matrix by another of its shape

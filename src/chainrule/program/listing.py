@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from chainrule.derive import Equation
 from chainrule.expr import Node, add_op, hadamard_op, is_atom, matrix, scale_op, toposort_to_names
@@ -27,11 +27,17 @@ class Listing:
     rows: tuple[str, int]  # the matrix and the axis that show n
     rates: tuple[Node, ...] = ()  # learning rates, where every weight has its own
     reduction: str = "mean"  # is the loss a mean over the rows, or a sum?
+    rows_of: Mapping[Node, tuple[Node, ...]] = field(default_factory=dict)  # a row -> the matrices end to end in it
 
     @property
     def kept(self) -> tuple[Node, ...]:
         """What a step changes: the parameters, and the states of the update rule."""
         return (*self.parameters, *(s for s, _ in self.states))
+
+    @property
+    def numbers(self) -> tuple[Node, ...]:
+        """The states that are 1 x 1."""
+        return tuple(s for s, _ in self.states if s.shape == (1, 1))
 
     @property
     def supplied(self) -> tuple[Node, ...]:

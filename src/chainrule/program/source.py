@@ -7,8 +7,9 @@ from collections.abc import Iterable, Mapping
 from chainrule.derive import Equation
 from chainrule.errors import DataError, UnknownNameError, nearest
 from chainrule.expr import Node, define, define_op, is_atom, symbol_op, toposort, toposort_to_names
+from chainrule.program.end_to_end import end_to_end
 from chainrule.program.language import Language
-from chainrule.program.languages import find_language
+from chainrule.program.languages import LANGUAGES, find_language
 from chainrule.program.listing import Listing, commits, in_place
 from chainrule.program.lower import lower, reads_elsewhere
 from chainrule.stable import stabilized
@@ -87,11 +88,13 @@ def _check_names(defined: Iterable[Node], to: Language) -> None:
         meaning[d.name] = d
 
 
-def program(listing: Listing, language: str, part: str) -> str:
+def program(listing: Listing, language: str, part: str, *, flat: bool = False) -> str:
     """A part of a derivation's program; see `Derivation.source`."""
     to = find_language(language)
     if part not in PARTS:
         raise UnknownNameError(f"unknown part {part!r}{nearest(part, PARTS)}")
+    if flat:
+        return _flat(listing, to, part)
     if part not in PHASES:
         write = to.step if part == "step" else to.program
         return write(listing, lower(listing.equations, to.words, whole=True), to)
@@ -100,3 +103,11 @@ def program(listing: Listing, language: str, part: str) -> str:
     names = in_place(listing, statements)
     lines = to.write(statements, to, names, listing.notes if to.annotated else {})
     return "\n".join([*lines, *commits(listing, statements, names, to)]).lstrip("\n")
+
+
+def _flat(listing: Listing, to: Language, part: str) -> str:
+    if part != "step" or to.flat is None:
+        able = ", ".join(name for name, each in LANGUAGES.items() if each.flat)
+        raise DataError(f"flat=True is for the step of {able}, got part={part!r} of {to.name}")
+    joined = end_to_end(listing)
+    return to.flat(joined, lower(joined.equations, to.words, whole=True), to)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 from chainrule.arrays import common_dtype
 from chainrule.engine.resolve import NotLoweredError
@@ -106,25 +106,23 @@ def _there() -> bool:
 
 # ---- threads of BLAS, for the NumPy program
 
-_lock = threading.Lock()
-_limits: list[Any] = []  # of fits that run at once; the first one's end restores what there was before
+_limiting = threading.Lock()
+_controller = cache(ThreadpoolController)  # to look for the libraries takes milliseconds, and NumPy's is loaded by now
 
 
 @contextmanager
 def blas_threads(threads: int | None, work: float) -> Iterator[None]:
-    """Limit BLAS: as told, else to one thread where a step is too small to share; overlapping fits keep one limit."""
+    """Limit BLAS: as told, else to one thread where a step is too small to share.
+
+    Of fits that overlap in threads the first one limits, and restores at its end: a limit is for the thread that set it
+    to change (threadpoolctl 3.8 ignores others), and another fit may outlive it.
+    """
     wanted = threads or (1 if work < SHARED_WORK else None)
-    if wanted is None:
+    if wanted is None or not _limiting.acquire(blocking=False):
         yield
         return
-    with _lock:
-        _limits.append(threadpool_limits(wanted, "blas") if not _limits else None)
     try:
-        yield
+        with _controller().limit(limits=wanted, user_api="blas"):
+            yield
     finally:
-        with _lock:
-            if len(_limits) == 1:
-                _limits[0].restore_original_limits()
-                _limits.clear()
-            else:
-                _limits.pop()
+        _limiting.release()

@@ -15,7 +15,7 @@ State = dict[str, Any]
 
 
 class Program(Protocol):
-    """A training step that runs over an epoch: the printed NumPy program, or the engine's instructions."""
+    """A training step that runs over an epoch: a printed NumPy program, or the engine's instructions."""
 
     @property
     def parameters(self) -> tuple[str, ...]:
