@@ -46,7 +46,8 @@ def operate(code, n, d, a, b, s, t):
 
 
 DO_COPY, DO_FILL, DO_EXP, DO_LOG, DO_SCALE, DO_SHIFT, DO_SHIFT_TWICE, DO_RECIPROCAL = map(
-    np.int64, (COPY, FILL, EXP, LOG, SCALE, SHIFT, SHIFT_TWICE, RECIPROCAL)  # of one type with what a program holds
+    np.int64,
+    (COPY, FILL, EXP, LOG, SCALE, SHIFT, SHIFT_TWICE, RECIPROCAL),  # of one type with what a program holds
 )
 
 
