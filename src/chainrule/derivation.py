@@ -14,14 +14,13 @@ from chainrule.derivatives import Derivatives
 from chainrule.derive import Derived, Equation
 from chainrule.errors import UnknownNameError, nearest
 from chainrule.expr import Node, full
-from chainrule.layers import whole
 from chainrule.program.listing import Listing
 from chainrule.program.source import program
 from chainrule.render.views import view_latex, view_text
 from chainrule.rewrite import Step
 from chainrule.rules import ALGEBRA
 from chainrule.tangents import with_tangents
-from chainrule.worked import Worked, work_out
+from chainrule.worked import Worked, check_digits, work_out
 
 
 @dataclass(frozen=True, eq=False)
@@ -236,8 +235,7 @@ class Derivation:
                   = [ 1.10]
                     [-0.15]
         """
-        if not whole(digits):
-            raise ValueError(f"digits is a whole number of at least 1, got {digits!r}")
+        check_digits(digits)
         data = {"sample_weight": sample_weight, "random_state": random_state}
         params = stacked(self.reading, params)
         return work_out(

@@ -8,7 +8,8 @@ from typing import Any, Literal, get_args
 
 from chainrule.derive import Derived, Equation
 from chainrule.errors import UnknownNameError, nearest
-from chainrule.expr import full_op, ones_op, toposort_to_names
+from chainrule.expr import full_op, is_atom, ones_op, walk
+from chainrule.matrix_functions import is_identity
 from chainrule.render.latex import equations_latex, steps_latex
 from chainrule.render.reasons import reached, warning, why
 from chainrule.render.text import WIDTH, equations_text, formula, formula_lines
@@ -51,7 +52,8 @@ def steps_of(derived: Derived, equation: Equation) -> list[Step]:
 
 def legend(steps: Sequence[Step], indent: int = 0) -> list[str]:
     """What a 1 that is no number stands for, and that not every step is shown, where that is so."""
-    parts = toposort_to_names(*(node for s in steps for node in (s.before, s.after)))
+    sides = [node for s in steps for node in (s.before, s.after)]
+    parts = walk(sides, lambda n: () if is_atom(n) or is_identity(n) else n.args)
     ones = any(n.op in (ones_op, full_op) and n.shape != (1, 1) for n in parts)
     said = [(ONES, ones), (ALIKE, any(map(reads_alike, steps)))]
     return [line for sentence, holds in said if holds for line in _sentence(sentence, indent)]
