@@ -1,12 +1,13 @@
 """One training step of random networks in every language, against the interpreter.
 
-    python -m benchmarks.languages [--count 10000] [--sample 200] [--seed 0] [--quick]
+    python -m benchmarks.languages [--count 10000] [--sample 200] [--seed 0] [--processes 2] [--quick]
 
 Random networks as in benchmarks.random_networks, with a random update rule, in a random convention, with or without
 sample weights; the step of the printed NumPy program for all of them, that of every other language for the first
 `--sample`. Data, masks, parameters and states are random; the interpreter computes the same equations. A step passes
 when every result differs by at most 1e-10 of the largest entry of its matrix, or of 1. The exit status is 1 if any
-fails.
+fails. Networks are numbered, and each is drawn from the seed and its number: --first 17 --count 1 --sample 1 draws
+number 17 again.
 """
 
 from __future__ import annotations
@@ -14,13 +15,17 @@ from __future__ import annotations
 import os
 
 os.environ.setdefault("SCIPY_ARRAY_API", "1")  # before SciPy: its erf takes the arrays of other libraries
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # the matrices are small, and the processes share the machine
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")  # each step runs once: compiling is all
 
+import multiprocessing
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +43,7 @@ from chainrule.program.listing import step_inputs, step_outputs
 from chainrule.updates import UPDATES
 
 ALLOWED = 1e-10
+LOT = 40  # networks that one process works on at a time: one run of Octave and of the C compiler
 Values = dict[str, Any]
 
 
@@ -46,6 +52,7 @@ class Case:
     """A derivation, and values for what it is made of."""
 
     derivation: Derivation
+    declared: str  # the network and how it was derived, as Python
     values: Values  # matrices by name, hyper-parameters as numbers
 
     @property
@@ -90,10 +97,11 @@ def draw_convention(network: Network, rng: Rng) -> dict[str, Any]:
 def draw(rng: Rng) -> Case:
     """A random case; its loss may be anything."""
     network = draw_network(rng)
-    derivation = network.derive(
-        **draw_convention(network, rng), solver=str(rng.choice(list(UPDATES))), sample_weight=bool(rng.random() < 0.3)
-    )
-    return Case(derivation, draw_values(derivation, rng))
+    options = draw_convention(network, rng)
+    options |= {"solver": str(rng.choice(list(UPDATES))), "sample_weight": bool(rng.random() < 0.3)}
+    derivation = network.derive(**options)
+    declared = f"{network!r}.derive({', '.join(f'{name}={value!r}' for name, value in options.items())})"
+    return Case(derivation, declared, draw_values(derivation, rng))
 
 
 def draw_values(derivation: Derivation, rng: Rng) -> Values:
@@ -294,31 +302,98 @@ def error(found: list[np.ndarray], expected: list[np.ndarray]) -> float:
     return float(np.max([np.abs(a.reshape(b.shape) - b).max() / max(1.0, np.abs(b).max()) for a, b in pairs]) / ALLOWED)
 
 
+# ---- all of it, in lots, by several processes
+
+
+@dataclass(frozen=True)
+class Lot:
+    """Networks that one process draws and runs: numbers from `first`, and those of them that every language runs."""
+
+    seed: int
+    first: int
+    count: int
+    sampled: int
+
+
+@dataclass
+class Tally:
+    """What one language did with some networks."""
+
+    count: int = 0
+    seconds: float = 0.0
+    worst: float = 0.0
+    failures: list[str] = field(default_factory=list)
+
+    def add(self, other: Tally) -> None:
+        self.count += other.count
+        self.seconds += other.seconds
+        self.worst = max(self.worst, other.worst)
+        self.failures += other.failures
+
+
+def drawn(seed: int, number: int) -> Case:
+    """The network of a number: the same whatever is drawn before."""
+    return next(cases(1, np.random.default_rng([seed, number])))
+
+
+def work(lot: Lot) -> dict[str, Tally]:
+    """Draw a lot, and run it in every language."""
+    given = [drawn(lot.seed, lot.first + i) for i in range(lot.count)]
+    expected = [case.expected() for case in given]
+    out = {}
+    for name in RUNNERS:
+        some = given if name == "numpy" else given[: lot.sampled]
+        start = time.perf_counter()
+        results = run_each(RUNNERS[name], some) if some else []
+        tally = out[name] = Tally(len(some), time.perf_counter() - start)
+        for i, (found, case) in enumerate(zip(results, some, strict=True)):
+            ratio = np.inf if isinstance(found, Exception) else error(found, expected[i])
+            tally.worst = max(tally.worst, ratio)
+            if not ratio <= 1:
+                what = str(found) if isinstance(found, Exception) else f"{ratio:.2g} of what is allowed"
+                again = f"--seed {lot.seed} --first {lot.first + i} --count 1 --sample 1"
+                tally.failures.append(f"{name}, {again}: {case.declared}: {what}")
+    return out
+
+
+def run_each(run: Runner, given: Sequence[Case]) -> list[list[np.ndarray] | Exception]:
+    """The results of all cases at once; if that fails, of each by itself, to find those that do."""
+    try:
+        return list(run(given))
+    except Exception as failure:
+        if len(given) == 1:
+            return [failure]
+        return [found for case in given for found in run_each(run, [case])]
+
+
 def main() -> int:
-    options = arguments(__doc__, count=10_000, sample=200, seed=0)
-    count, sample = (30, 10) if options.quick else (options.count, options.sample)
+    options = arguments(__doc__, count=10_000, sample=200, seed=0, first=0, processes=2)
+    count, sample, size = (30, 10, 15) if options.quick else (options.count, options.sample, LOT)
     print_machine("torch", "jax", "array-api-strict")
-    rng, failed, first, worst, start = np.random.default_rng(options.seed), 0, [], 0.0, time.perf_counter()
-    for case in cases(count, rng):
-        first += [case] if len(first) < sample else []
-        ratio = error(RUNNERS["numpy"]([case])[0], case.expected())
-        worst, failed = max(worst, ratio), failed + (not ratio <= 1)
-        if not ratio <= 1:
-            print(f"{ratio:.2g} of what is allowed: {case.derivation!r}", flush=True)
-    report("numpy", count, failed, worst, start)
-    for name, run in RUNNERS.items():
-        if name != "numpy":
-            start = time.perf_counter()
-            ratios = [error(a, case.expected()) for a, case in zip(run(first), first, strict=True)]
-            wrong = sum(not ratio <= 1 for ratio in ratios)
-            report(name, len(first), wrong, max(ratios), start)
-            failed += wrong
+    lots = [
+        Lot(options.seed, options.first + at, min(size, count - at), max(0, min(size, count - at, sample - at)))
+        for at in range(0, count, size)
+    ]
+    total = {name: Tally() for name in RUNNERS}
+    start = time.perf_counter()
+    context = multiprocessing.get_context("spawn")  # JAX has threads, which a fork would not take along
+    with context.Pool(options.processes, maxtasksperchild=20) as pool:
+        for done in pool.imap_unordered(work, lots):
+            for name, tally in done.items():
+                total[name].add(tally)
+                for line in tally.failures:
+                    print(f"FAILED {line}", flush=True)
+            so_far = total["numpy"].count
+            print(f"{so_far} of {count} networks, {time.perf_counter() - start:.0f} s", flush=True)
+    print()
+    for name, tally in total.items():
+        agree = f"{tally.count - len(tally.failures):6} of {tally.count} agree"
+        print(f"{name:28} {agree}, the worst at {tally.worst:.1e} of what is allowed, {tally.seconds:.0f} s")
+    failed = sum(len(tally.failures) for tally in total.values())
+    print(
+        f"seed {options.seed}, {failed} failures, {time.perf_counter() - start:.0f} s on {options.processes} processes"
+    )
     return 1 if failed else 0
-
-
-def report(name: str, count: int, failed: int, worst: float, start: float) -> None:
-    allowed = f"the worst at {worst:.1e} of what is allowed"
-    print(f"{name:28} {count - failed:6} of {count} agree, {allowed}, {time.perf_counter() - start:.0f} s", flush=True)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ LAYERS = [
     "errors",
     "shapes python_form calls initializers atomic tables",
     "expr model_file",
-    "adjoint stack substitute",
+    "adjoint asked stack substitute",
     "functions",
     "primitives",
     "activations matrix_functions",

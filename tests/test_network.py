@@ -747,3 +747,23 @@ def test_what_is_derived_is_derived_once():
     assert net.graph(False, True) is net.graph(False, False)  # nothing is dropped
     assert net.derive().equations is net.derive().equations
     assert net.derive(sample_weight=True).equations is not net.derive().equations
+
+
+@pytest.mark.parametrize("spec", ["2 -> 3 flat -> 1", "2 -> 3 flat -> 4 tanh -> 2 softmax", "2 -> 3 tanh -> 2 flat"])
+def test_a_constant_activation_stops_the_signal_and_trains(spec):
+    cr.elementwise("flat", lambda x: 0 * x + 1, activation=True)
+    net = cr.Network(spec)
+    rng = np.random.default_rng(0)
+    X, Y = rng.normal(size=(7, 2)), np.eye(net.outputs)[rng.integers(net.outputs, size=7)]
+    params = net.init(0)
+
+    gradient = net.gradient(params, X, Y)
+    with pytest.warns(UserWarning, match="stopped|settled|raise max_iter"):
+        fitted = net.fit(X, Y[:, 1] if "softmax" in spec else Y, max_iter=2)
+
+    assert net.derive().verify().ok
+    assert not gradient["W1"].any()
+    assert not gradient["b1"].any()
+    numeric = cr.check_gradient(lambda p: net.loss(p, X, Y), lambda p: net.gradient(p, X, Y), params)
+    assert numeric.ok
+    assert np.isfinite(fitted.predict(X)).all()

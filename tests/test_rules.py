@@ -17,6 +17,7 @@ from chainrule.primitives import (
     log_softmax,
     logistic,
     logsumexp,
+    power,
     reciprocal,
     softmax,
     softplus,
@@ -48,6 +49,7 @@ from chainrule.rules import (
     minus_enters,
     names_are_used,
     numbers_leave_products,
+    ones_are_neutral,
     sums_are_tidy,
     zero_annihilates,
 )
@@ -143,6 +145,8 @@ FIRES = [
     (like_terms_are_collected, R * S + R * T, "R ∘ (S + T)"),
     (like_terms_are_collected, -(Y * reciprocal(R)) * R * (1 - R) + (1 - Y) * R, "R - Y"),
     (like_terms_are_collected, R * full(1, ("n", "k")), "R"),
+    (ones_are_neutral, full(1, ("n", "k")) * power(R, -2), "R.^-2"),
+    (ones_are_neutral, R * full(1, ("n", "k")), "R"),
     (bilinear_forms_read_from_the_left, U.T @ (A @ V), "U' A V"),
     (hadamard_products_are_flat, R * (S * T), "R ∘ S ∘ T"),
     (zero_annihilates, full(0, ("n", "k")) @ A, "0"),
@@ -197,6 +201,7 @@ SILENT = [
     (like_terms_are_collected, (R @ A) * (1 - S * S)),
     (like_terms_are_collected, R * full(float("inf"), ("n", "k"))),
     (like_terms_are_collected, reciprocal(full(0, ("n", "k"))) * R),
+    (ones_are_neutral, R * full(2, ("n", "k"))),
     (bilinear_forms_read_from_the_left, U.T @ A),
     (hadamard_products_are_flat, R * S * T),
     (zero_annihilates, R @ A),
@@ -249,7 +254,7 @@ def test_every_rule_fires_above_and_is_an_identity_in_words():
 
 
 def test_every_rule_fires_in_some_derivation():
-    flat = derive_equations([(define("loss", total(step(R @ A))), "", "loss")], [A])
+    flat = derive_equations([(define("loss", total(step(R @ A)) + total(power(A, -1))), "", "loss")], [A])
     W = matrix("W", 4, 3, role="parameter")
     Z = hstack(E, ones("n")) @ W
     penalty = total(block(W, rows=(0, 3)) * block(W, rows=(0, 3))) + total(block(hstack(W, W), columns=(0, 3)))

@@ -210,3 +210,18 @@ def test_a_long_sum_is_no_problem():
 def test_any_text_is_read_or_refused_in_words(text):
     with contextlib.suppress(SpecError, ShapeError, UnknownNameError):
         assert cr.parse(text).expression.shape == (1, 1)
+
+
+def test_a_column_of_probabilities_is_one_example():
+    f = cr.parse("cross_entropy(softmax(z), y)", ["z: k", "y: k"])
+    (dz,) = cr.gradient(f.expression, f["z"])
+    z, y = np.array([[0.3], [-1], [2]]), np.array([[0.0], [1], [0]])
+
+    assert cr.text(dz) == "softmax(z) - y"  # and not divided by k
+    assert "cross_entropy of a column goes down the column" in f.notes
+    expected = np.log(np.exp(z).sum()) - z[1, 0]
+    assert cr.evaluate(f.expression, {"z": z, "y": y}) == pytest.approx(expected, rel=1e-14)
+    in_rows = cr.parse("cross_entropy(softmax(z), y)", ["z: 1 x k", "y: 1 x k"])
+    assert cr.evaluate(in_rows.expression, {"z": z.T, "y": y.T}) == pytest.approx(expected, rel=1e-14)
+    many = cr.parse("squared_error(a, y)", ["a: n", "y: n"])  # of n examples with one output each
+    assert cr.evaluate(many.expression, {"a": z, "y": y}) == pytest.approx(np.mean((z - y) ** 2), rel=1e-14)

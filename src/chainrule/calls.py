@@ -83,6 +83,19 @@ class Reader:
         self.fail(f"expected {wanted}, found {found}", self.next)
 
 
+def check_text(what: str, text: object, such_as: str) -> None:
+    """Refuse what is not a text; `what` is written in one."""
+    if not isinstance(text, str):
+        raise TypeError(f"{what} is a text such as {such_as!r}, got {shown(text)}")
+
+
+def shown(value: object) -> str:
+    """A value as an error shows it: itself if it is short, else what it is."""
+    written = repr(value)
+    short = len(written) <= 40 and "\n" not in written
+    return written if short else f"{'an' if type(value).__name__[0] in 'aeiouAEIOU' else 'a'} {type(value).__name__}"
+
+
 def _tokenize(text: str) -> tuple[Token, ...]:
     """Cut the text into tokens; the last one has kind "end"."""
     tokens = []

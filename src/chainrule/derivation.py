@@ -20,7 +20,7 @@ from chainrule.render.views import view_latex, view_text
 from chainrule.rewrite import Step
 from chainrule.rules import ALGEBRA
 from chainrule.tangents import with_tangents
-from chainrule.worked import Worked, work_out
+from chainrule.worked import Worked, check_digits, work_out
 
 
 @dataclass(frozen=True, eq=False)
@@ -235,6 +235,7 @@ class Derivation:
                   = [ 1.10]
                     [-0.15]
         """
+        check_digits(digits)
         data = {"sample_weight": sample_weight, "random_state": random_state}
         params = stacked(self.reading, params)
         return work_out(

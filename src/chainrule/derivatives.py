@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from chainrule.asked import check_expressions
 from chainrule.check.gradient import check_gradient
 from chainrule.check.replay import verify
 from chainrule.check.report import GradientReport
@@ -154,7 +155,7 @@ class Derivatives:
         rng = np.random.default_rng(random_state)
         reports: list[GradientReport] = []
         for draw in range(DRAWS):
-            values = _random_values(self.equations, draw, rng)
+            values = _random_values(self._expressions, draw, rng)
             with np.errstate(all="ignore"):
                 if not all(np.isfinite(a).all() for a in self._values(values).values()):
                     continue
@@ -162,8 +163,17 @@ class Derivatives:
             if reports[-1].ok:
                 return reports[-1]
         if not reports:
-            raise DerivationError("the loss is not finite at any of the random points tried: check it where it is")
+            where = never_finite(self._expressions)
+            blame = f", because of {text(where)}" if where is not None else ""
+            raise DerivationError(
+                f"the loss or its derivative is not finite at any of the random points tried{blame}", where
+            )
         return reports[0]
+
+    @property
+    def _expressions(self) -> list[Node]:
+        """Of every equation, and what is differentiated by, which may be in none."""
+        return [*(e.expression for e in self.equations), *self.parameters]
 
     def _values(self, values: Values) -> Mapping[str, Any]:
         names = [e.name for e in self.equations]
@@ -239,6 +249,7 @@ def differentiate(loss: Node, *wrt: Node, hessian: bool = False) -> Derivatives:
     backward
         dX = X^-T         (n x n)  log-determinant
     """
+    check_expressions("differentiate", loss, *wrt)
     check_scalar(loss)
     symbols = {str(n.name): n for n in toposort(loss) if n.op is symbol_op}
     for w in wrt:
@@ -288,6 +299,8 @@ def where_not_differentiable(loss: Node) -> list[str]:
             at = " or ".join(number_text(p, exact=True) for p in places)
             what = "there its derivative is not defined" if node.op is norm.op else "there a subgradient is used"
             found[f"{text(node)} has a kink where {text(node.args[0])} is {at}: {what}"] = None
+        elif _has_ties(node):
+            found[f"{text(node)} has a kink where {_tied(node)} are equal: there the first counts"] = None
     return list(found)
 
 
@@ -304,7 +317,20 @@ def refuse_kinks(loss: Node, values: Mapping[str, Any]) -> None:
                 name = function_of(node).text.partition("(")[0].strip("|{0}") or function_of(node).name
                 at = number_text(kink, exact=True)
                 message = f"{name} has a kink at {at}, and {entry}{text(node.args[0])} is {at}"
-                raise DerivationError(f"not differentiable here: {message}")
+                raise DerivationError(f"not differentiable here: {message}", node)
+    nodes = [node for node in toposort(loss) if _has_ties(node)]
+    for node, array in zip(nodes, evaluate_all([node.args[0] for node in nodes], values), strict=True):
+        axis = function_of(node).axis
+        if np.any(np.sum(array == array.max(axis=axis, keepdims=True), axis=axis) > 1):
+            raise DerivationError(f"not differentiable here: {_tied(node)} are equal", node)
+
+
+def _has_ties(node: Node) -> bool:
+    return is_function(node) and function_of(node).ties and node.args[0].shape[function_of(node).axis or 0] != 1
+
+
+def _tied(node: Node) -> str:
+    return f"the largest entries of a {'row' if function_of(node).axis else 'column'} of {text(node.args[0])}"
 
 
 # ---- numbers to check at
@@ -314,9 +340,22 @@ def _number(expressions: list[Node], values: Values) -> float:
     return float(evaluate_all(expressions, values)[0].item())
 
 
-def _random_values(equations: tuple[Equation, ...], draw: int, rng: np.random.Generator) -> Values:
+def never_finite(expressions: Sequence[Node]) -> Node | None:
+    """The first part that is infinite or no number although its operands are numbers, at every random point."""
+    rng = np.random.default_rng(0)
+    suspects = list(toposort(*expressions))
+    for draw in range(DRAWS):
+        values = _random_values(expressions, draw, rng)
+        nodes = list(toposort(*suspects))
+        with np.errstate(all="ignore"):
+            finite = dict(zip(nodes, (np.isfinite(a).all() for a in evaluate_all(nodes, values)), strict=True))
+        suspects = [n for n in suspects if not finite[n] and all(finite[a] for a in n.args)]
+    return suspects[0] if suspects else None
+
+
+def _random_values(expressions: Sequence[Node], draw: int, rng: np.random.Generator) -> Values:
     """Numbers for every symbol, of the declared facts: positive in every other draw, sizes in turn."""
-    nodes = list(toposort(*(e.expression for e in equations)))
+    nodes = list(toposort(*expressions))
     names = sorted({name for n in nodes for s in n.shape for name in factors(s)[1]})
     names += sorted({n.value.name for n in nodes if n.op is symbol_op and n.value.role == "size"} - set(names))
     values: Values = {name: SIZES[(i + draw) % len(SIZES)] for i, name in enumerate(names)}

@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import Literal
 
 from chainrule.adjoint import sweep
+from chainrule.asked import check_expressions
 from chainrule.errors import DerivationError
 from chainrule.expr import (
     Node,
@@ -98,6 +99,7 @@ def gradient(loss: Node, *wrt: Node) -> tuple[Node, ...]:
     """
     if not wrt:
         raise DerivationError("gradient() needs at least one matrix to differentiate by: gradient(loss, W)")
+    check_expressions("gradient", loss, *wrt)
     check_scalar(loss)
     return pulled_back(loss, full(1, (1, 1)), wrt)
 
@@ -114,6 +116,7 @@ def gradients(loss: Node) -> dict[Node, Node]:
     >>> cr.text(cr.gradients(cr.sum(A @ A))[A])
     "1 (1' A') + A' 1 1'"
     """
+    check_expressions("gradients", loss)
     check_scalar(loss)
     nodes = list(toposort(loss))
     symbols = [node for node in nodes if node.op is symbol_op]

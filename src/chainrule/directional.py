@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from chainrule.adjoint import push
+from chainrule.asked import check_expressions
+from chainrule.calls import shown
 from chainrule.derive import check_scalar, gradient, placeholder, pulled_back
 from chainrule.errors import DerivationError, ShapeError
 from chainrule.expr import Node, full, toposort
@@ -43,7 +45,14 @@ def jvp(expression: Node, directions: Mapping[Node, Node]) -> Node:
     >>> cr.text(cr.jvp(cr.inv(A), {A: B}))
     '-A^-1 B A^-1'
     """
+    _check_directions("jvp", expression, directions)
     return pushed(expression, directions)
+
+
+def _check_directions(function: str, expression: object, directions: object) -> None:
+    if not isinstance(directions, Mapping):
+        raise TypeError(f"{function}() takes directions by matrix, such as {{W: V}}, got {shown(directions)}")
+    check_expressions(function, expression, *directions, *directions.values())
 
 
 def pushed(expression: Node, directions: Mapping[Node, Node]) -> Node:
@@ -84,6 +93,7 @@ def vjp(expression: Node, weights: Node, *wrt: Node) -> tuple[Node, ...]:
     >>> cr.text(*cr.vjp(X @ W, U, W))
     "X' U"
     """
+    check_expressions("vjp", expression, weights, *wrt)
     if weights.shape != expression.shape:
         raise ShapeError(
             f"the weights have the shape of the expression, {show(expression.shape)}, got {show(weights.shape)}"
@@ -115,6 +125,7 @@ def hessian_vector_product(loss: Node, directions: Mapping[Node, Node]) -> tuple
     >>> cr.text(*cr.hessian_vector_product(cr.sum((X @ w - y) * (X @ w - y)), {w: v}))
     "2 X' X v"
     """
+    _check_directions("hessian_vector_product", loss, directions)
     check_scalar(loss)
     if not directions:
         raise DerivationError("hessian_vector_product() needs a direction for at least one matrix: {W: V}")

@@ -47,7 +47,11 @@ class ConventionError(ValueError):
 
 
 class DerivationError(ValueError):
-    """A derivative that does not exist or a step that cannot be derived."""
+    """A derivative that does not exist or a step that cannot be derived; `where` is what is to blame, if known."""
+
+    def __init__(self, message: str, where: object = None) -> None:
+        super().__init__(message)
+        self.where = where
 
 
 class SpecError(ValueError):

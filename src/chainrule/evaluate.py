@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from chainrule.asked import check_expressions
 from chainrule.errors import DataError, ShapeError, UnknownNameError, nearest
 from chainrule.expr import (
     Node,
@@ -62,6 +63,7 @@ def evaluate(expression: Node, values: Mapping[str, Any]) -> Array:
     array([[10., 14.],
            [14., 20.]])
     """
+    check_expressions("evaluate", expression)
     return evaluate_all(stabilized(expression)[0], values)[0].copy()  # never the array that was given
 
 

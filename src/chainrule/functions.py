@@ -62,6 +62,7 @@ class Function:
     latex_transposed: str = ""
     boolean: str | None = None  # a template whose value is True and False, in Python cheaper as a factor
     kinks: Callable[..., tuple[float, ...]] = lambda *parameters: ()  # where the derivative jumps
+    ties: bool = False  # does it, or its derivative, jump where two entries of a line are the largest?
     check: Callable[..., bool] = lambda *parameters: (
         True
     )  # are these parameters in the domain, which its docstring states?
@@ -213,7 +214,7 @@ def elementwise(
         if d is not None:
             return G * d(x, Y, *Y.value)
         assert definition is not None
-        return sweep({definition(x, *Y.value): G}, [x], beyond=False)[x]
+        return sweep({definition(x, *Y.value): G}, [x], beyond=False).get(x, full(0, x.shape))
 
     if d is None and definition is None:
         raise ValueError(f"{name} needs a definition, or a derivative d and a kernel")

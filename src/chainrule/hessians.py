@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from functools import reduce
 
+from chainrule.asked import check_expressions
 from chainrule.directional import hessian_vector_product
 from chainrule.errors import DerivationError
 from chainrule.expr import Node, add_op, hadamard_op, matmul_op, matrix, scale, scale_op, toposort, transpose_op
@@ -46,6 +47,7 @@ def hessian(loss: Node, wrt: Node) -> Node:
     >>> cr.text(cr.hessian(x.T @ A @ x, x))
     "A + A'"
     """
+    check_expressions("hessian", loss, wrt)
     v = matrix("_v", *wrt.shape)
     (product,) = hessian_vector_product(loss, {wrt: v})
     rewriter = Rewriter(ANY)

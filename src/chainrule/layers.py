@@ -11,7 +11,7 @@ from numbers import Integral
 from typing import Any
 
 from chainrule.activations import activations, identity
-from chainrule.calls import Call, bind, format_call, parse_call
+from chainrule.calls import Call, bind, check_text, format_call, parse_call
 from chainrule.errors import ShapeError, SpecError, UnknownNameError, nearest
 from chainrule.expr import Node, define, matrix, ones
 from chainrule.functions import Function
@@ -161,6 +161,7 @@ def mask(name: str, rows: Size, columns: Size, dropout: float) -> Node:
 def find_activation(wanted: str | Function) -> Function:
     """The activation of a name such as "leaky_relu(0.1)", or a function that may be one."""
     if not isinstance(wanted, Function):
+        check_text("an activation", wanted, "leaky_relu(0.1)")
         return activation_of(parse_call(wanted), text=wanted)
     if wanted.name not in activations():
         raise UnknownNameError(f"{wanted.name} is a function, and no activation; known are {', '.join(activations())}")

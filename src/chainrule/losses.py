@@ -15,7 +15,7 @@ from importlib import import_module
 from numbers import Real
 from typing import Any, Literal
 
-from chainrule.calls import Call, bind, format_call, parse_call
+from chainrule.calls import Call, bind, check_text, format_call, parse_call
 from chainrule.errors import PairError, ShapeError, UnknownNameError, nearest
 from chainrule.expr import Node, define, full, ones, scale, size
 from chainrule.functions import Function, Interval, elementwise
@@ -182,6 +182,7 @@ def find_loss(wanted: str | Loss) -> Loss:
     """The loss of a name such as "huber(0.5)"."""
     if isinstance(wanted, Loss):
         return wanted
+    check_text("a loss", wanted, "huber(0.5)")
     call = parse_call(wanted)
     if call.name not in LOSSES:
         raise UnknownNameError(f"unknown loss {call.name!r}{nearest(call.name, LOSSES)}")

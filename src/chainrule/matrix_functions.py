@@ -39,6 +39,17 @@ def _column(what: str, a: Shape) -> Size:
     return a[0]
 
 
+def _words(numpy: str, octave: str, torch: str, array_api: str) -> dict[str, str]:
+    """The templates of a function of whole matrices; JAX's are those of NumPy, in its own module."""
+    return {
+        "numpy": numpy,
+        "jax": numpy.replace("np.", "jnp."),
+        "octave": octave,
+        "torch": torch,
+        "array-api": array_api,
+    }
+
+
 def _inverse(a: Array) -> Array:
     """NaN where the matrix is singular to working precision."""
     if a.size and not np.linalg.cond(a) < SINGULAR:
@@ -47,46 +58,60 @@ def _inverse(a: Array) -> Array:
 
 
 inv: Function = record(
-    __name__, "inv", lambda a: _square("an inverse", a), lambda G, Y, i: -(Y.T @ G @ Y.T), "np.linalg.inv({0})",
+    __name__, "inv", lambda a: _square("an inverse", a), lambda G, Y, i: -(Y.T @ G @ Y.T), None,
+    code=_words("np.linalg.inv({0})", "inv({0})", "torch.linalg.inv({0})", "xp.linalg.inv({0})"),
     kernel=lambda a: _inverse(a), whole=True, rule="inverse", text="{0}^-1", latex="{0}^{{-1}}",
     text_transposed="{0}^-T", latex_transposed=r"{0}^{{-\top}}", summary="the inverse of a square matrix",
 )  # fmt: skip
 det: Function = record(
     __name__, "det", lambda a: _number_of_square("a determinant", a),
-    lambda G, Y, i: by(by(inv(Y.args[0]).T, Y), G), "np.linalg.det({0})",
+    lambda G, Y, i: by(by(inv(Y.args[0]).T, Y), G), None,
+    code=_words("np.linalg.det({0})", "det({0})", "torch.linalg.det({0})", "xp.linalg.det({0})"),
     kernel=lambda a: np.array([[np.linalg.det(a)]]), whole=True, rule="determinant", text="det({0})",
     latex=r"\det({0})", summary="the determinant; its derivative is written with the inverse",
 )  # fmt: skip
 logdet: Function = record(
     __name__, "logdet", lambda a: _number_of_square("a determinant", a),
-    lambda G, Y, i: by(inv(Y.args[0]).T, G), "np.linalg.slogdet({0})[1]",
+    lambda G, Y, i: by(inv(Y.args[0]).T, G), None,
+    code=_words(
+        "np.linalg.slogdet({0})[1]", "sum(log(abs(diag(lu({0})))))",  # the pivots, of which det would overflow
+        "torch.linalg.slogdet({0})[1]", "xp.linalg.slogdet({0})[1]",
+    ),
     kernel=lambda a: np.array([[np.linalg.slogdet(a)[1]]]), whole=True, rule="log-determinant", text="log|det({0})|",
     latex=r"\log\left|\det({0})\right|", summary="log |det A|, which does not overflow",
 )  # fmt: skip
 trace: Function = record(
-    __name__, "trace", lambda a: _number_of_square("a trace", a), lambda G, Y, i: by(eye(Y.args[0].shape[0]), G),
-    "np.trace({0})", kernel=lambda a: np.array([[np.trace(a)]]), whole=True, rule="trace", text="tr({0})",
+    __name__, "trace", lambda a: _number_of_square("a trace", a), lambda G, Y, i: by(eye(Y.args[0].shape[0]), G), None,
+    code=_words("np.trace({0})", "trace({0})", "torch.trace({0})", "xp.linalg.trace({0})"),
+    kernel=lambda a: np.array([[np.trace(a)]]), whole=True, rule="trace", text="tr({0})",
     latex=r"\operatorname{{tr}}({0})", summary="the sum of the diagonal",
 )  # fmt: skip
 norm: Function = record(
-    __name__, "norm", lambda a: NUMBER, lambda G, Y, i: scale(Y.args[0], 1, (G, 1), (Y, -1)), "np.linalg.norm({0})",
+    __name__, "norm", lambda a: NUMBER, lambda G, Y, i: scale(Y.args[0], 1, (G, 1), (Y, -1)), None,
+    code=_words("np.linalg.norm({0})", 'norm({0}, "fro")', "torch.linalg.norm({0})", "xp.linalg.matrix_norm({0})"),
     definition=lambda a: sqrt(sum(a * a)), kernel=lambda a: np.array([[np.linalg.norm(a)]]), whole=True,
     rule="norm", text="‖{0}‖", latex=r"\lVert {0} \rVert",
     summary="the square root of the sum of squares (Euclid, Frobenius); it has no derivative at 0",
 )  # fmt: skip
 diag: Function = record(
-    __name__, "diag", lambda a: (_column("a diagonal matrix", a),) * 2, lambda G, Y, i: diagonal(G),
-    "np.diagflat({0})", kernel=lambda a: np.diagflat(a), whole=True, transpose=lambda Y: Y, rule="diagonal",
+    __name__, "diag", lambda a: (_column("a diagonal matrix", a),) * 2, lambda G, Y, i: diagonal(G), None,
+    code=_words(
+        "np.diagflat({0})", "diag({0})", "torch.diagflat({0})", "{0} * xp.eye({rows})"
+    ), kernel=lambda a: np.diagflat(a), whole=True, transpose=lambda Y: Y, rule="diagonal",
     text="Diag({0})", latex=r"\operatorname{{Diag}}({0})", summary="the diagonal matrix of a column",
 )  # fmt: skip
 diagonal: Function = record(
-    __name__, "diagonal", lambda a: (_square("a diagonal", a)[0], 1), lambda G, Y, i: diag(G),
-    "np.diag({0})[:, None]", kernel=lambda a: np.diag(a)[:, None], whole=True, rule="diagonal", text="diag({0})",
+    __name__, "diagonal", lambda a: (_square("a diagonal", a)[0], 1), lambda G, Y, i: diag(G), None,
+    code=_words(
+        "np.diag({0})[:, None]", "diag({0})", "torch.diag({0})[:, None]", "xp.linalg.diagonal({0})[:, None]"
+    ), kernel=lambda a: np.diag(a)[:, None], whole=True, rule="diagonal", text="diag({0})",
     latex=r"\operatorname{{diag}}({0})", summary="the diagonal of a square matrix, as a column",
 )  # fmt: skip
 vec: Function = record(
-    __name__, "vec", lambda a: (times(*a), 1), lambda G, Y, i: unvec(G, full(0, Y.args[0].shape)),
-    '{0}.reshape((-1, 1), order="F")', kernel=lambda a: a.reshape((-1, 1), order="F"), whole=True, text="vec({0})",
+    __name__, "vec", lambda a: (times(*a), 1), lambda G, Y, i: unvec(G, full(0, Y.args[0].shape)), None,
+    code=_words(
+        '{0}.reshape((-1, 1), order="F")', "reshape({0}, [], 1)", "{0}.T.reshape(-1, 1)", "xp.reshape({0}.T, (-1, 1))"
+    ), kernel=lambda a: a.reshape((-1, 1), order="F"), whole=True, text="vec({0})",
     latex=r"\operatorname{{vec}}({0})", summary="the columns of a matrix under each other",
 )  # fmt: skip
 
@@ -98,8 +123,11 @@ def _folded(a: Shape, like: Shape) -> Shape:
 
 
 unvec: Function = record(
-    __name__, "unvec", _folded, lambda G, Y, i: full(0, G.shape) if i else vec(G),
-    '{0}.reshape(({rows}, {columns}), order="F")', kernel=lambda a, like: a.reshape(like.shape, order="F"),
+    __name__, "unvec", _folded, lambda G, Y, i: full(0, G.shape) if i else vec(G), None,
+    code=_words(
+        '{0}.reshape(({rows}, {columns}), order="F")', "reshape({0}, {rows}, {columns})",
+        "{0}.reshape({columns}, {rows}).T", "xp.reshape({0}, ({columns}, {rows})).T",
+    ), kernel=lambda a, like: a.reshape(like.shape, order="F"),
     whole=True, operands=2, rule="vec", text="unvec({0})", latex=r"\operatorname{{vec}}^{{-1}}({0})",
     summary="a column folded into a matrix of the second operand's shape: unvec(vec(A), A) = A",
 )  # fmt: skip
@@ -130,23 +158,39 @@ def _blocks(k: Shape, a: Shape) -> Shape:
 
 kron: Function = record(
     __name__, "kron", lambda a, b: (times(a[0], b[0]), times(a[1], b[1])),
-    lambda G, Y, i: combined_blocks(G, Y.args[0]) if i else block_products(G, Y.args[1]), "np.kron({0}, {1})",
+    lambda G, Y, i: combined_blocks(G, Y.args[0]) if i else block_products(G, Y.args[1]), None,
+    code=_words(
+        "np.kron({0}, {1})", "kron({0}, {1})", "torch.einsum('ij,pq->ipjq', {0}, {1}).reshape({rows}, {columns})",
+        "xp.reshape({0}[:, None, :, None] * {1}[None, :, None, :], ({rows}, {columns}))",
+    ),
     kernel=lambda a, b: np.kron(a, b), whole=True, operands=2, transpose=lambda Y: kron(Y.args[0].T, Y.args[1].T),
     text="{0} ⊗ {1}", latex=r"{0} \otimes {1}", rule="Kronecker product",
     summary="the Kronecker product, of which the blocks are a_ij B",
 )  # fmt: skip
 block_products: Function = record(
     __name__, "block_products", _blocks,
-    lambda G, Y, i: combined_blocks(Y.args[0], G) if i else kron(G, Y.args[1]),
-    "np.einsum('ipjq,pq->ij', {0}.reshape({rows}, {1}.shape[0], {columns}, {1}.shape[1]), {1})",
+    lambda G, Y, i: combined_blocks(Y.args[0], G) if i else kron(G, Y.args[1]), None,
+    code=_words(
+        "np.einsum('ipjq,pq->ij', {0}.reshape({rows}, {1}.shape[0], {columns}, {1}.shape[1]), {1})",
+        "reshape(sum(sum(reshape({0}, size({1}, 1), {rows}, size({1}, 2), {columns})"
+        " .* reshape({1}, size({1}, 1), 1, size({1}, 2)), 1), 3), {rows}, {columns})",
+        "torch.einsum('ipjq,pq->ij', {0}.reshape({rows}, {1}.shape[0], {columns}, {1}.shape[1]), {1})",
+        "xp.sum(xp.reshape({0}, ({rows}, {1}.shape[0], {columns}, {1}.shape[1])) * {1}[None, :, None, :], axis=(1, 3))",
+    ),
     kernel=_by_blocks, whole=True, operands=2, rule="Kronecker product",
     transpose=lambda Y: block_products(Y.args[0].T, Y.args[1].T), text="block_products({0}, {1})",
     summary="the matrix of the Frobenius products of every block of the first with the second",
 )  # fmt: skip
 combined_blocks: Function = record(
     __name__, "combined_blocks", _blocks,
-    lambda G, Y, i: block_products(Y.args[0], G) if i else kron(Y.args[1], G),
-    "np.einsum('ipjq,ij->pq', {0}.reshape({1}.shape[0], {rows}, {1}.shape[1], {columns}), {1})",
+    lambda G, Y, i: block_products(Y.args[0], G) if i else kron(Y.args[1], G), None,
+    code=_words(
+        "np.einsum('ipjq,ij->pq', {0}.reshape({1}.shape[0], {rows}, {1}.shape[1], {columns}), {1})",
+        "reshape(sum(sum(reshape({0}, {rows}, size({1}, 1), {columns}, size({1}, 2))"
+        " .* reshape({1}, 1, size({1}, 1), 1, size({1}, 2)), 2), 4), {rows}, {columns})",
+        "torch.einsum('ipjq,ij->pq', {0}.reshape({1}.shape[0], {rows}, {1}.shape[1], {columns}), {1})",
+        "xp.sum(xp.reshape({0}, ({1}.shape[0], {rows}, {1}.shape[1], {columns})) * {1}[:, None, :, None], axis=(0, 2))",
+    ),
     kernel=_of_blocks, whole=True, operands=2, rule="Kronecker product",
     transpose=lambda Y: combined_blocks(Y.args[0].T, Y.args[1].T), text="combined_blocks({0}, {1})",
     summary="the blocks of the first, added with the entries of the second as coefficients",

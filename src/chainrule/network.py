@@ -9,6 +9,7 @@ import numpy as np
 
 from chainrule.activations import activations
 from chainrule.arrays import Arrays, as_data, as_targets, as_weights, check_parameters, common_dtype, draw_masks, filled
+from chainrule.calls import check_text
 from chainrule.conventions import Convention, check_convention, find_convention
 from chainrule.derivation import Derivation
 from chainrule.errors import DataError, UnknownNameError, nearest
@@ -67,6 +68,7 @@ class Network(Uses):
         penalty: Penalty | str | None = None,
         reduction: str = "mean",
     ) -> None:
+        check_text("a network", spec, "4 -> 8 tanh -> 3 softmax")
         parsed = parse(spec, activations=activations(), initializers=INITIALIZERS)
         self._declare(parsed.inputs, [declared(layer, spec) for layer in parsed.layers], loss, penalty, reduction)
 

@@ -9,7 +9,7 @@ from typing import Literal
 import chainrule.activations  # enters its records  # noqa: F401
 from chainrule.expr import Node, ones, scale, size, sum
 from chainrule.functions import FUNCTIONS, Function
-from chainrule.losses import FACTS, LOSSES
+from chainrule.losses import FACTS, LOSSES, Loss
 from chainrule.matrix_functions import det, diag, diagonal, inv, kron, logdet, norm, trace, vec
 from chainrule.primitives import abs
 
@@ -48,6 +48,11 @@ def either_diagonal(A: Node) -> Node:
     return diag(A) if A.shape[1] == 1 else diagonal(A)
 
 
+def of_one_example(loss: Loss) -> Callable[..., Node]:
+    """A loss of distributions as people mean it: a column is the distribution of one example, not of many."""
+    return lambda A, Y, *values: loss(A.T, Y.T, *values) if A.shape[1] == 1 != A.shape[0] else loss(A, Y, *values)
+
+
 def down_a_column(function: Function) -> Callable[..., Node]:
     """A function of rows as people mean it: of a column, down the column."""
     return lambda A, *values: (function.twin if A.shape[1] == 1 != A.shape[0] else function)(A, *values)
@@ -68,7 +73,14 @@ def _of_the_rule_book() -> dict[str, Call]:
 CALLS: Mapping[str, Call] = {
     **_of_the_rule_book(),
     **{
-        name: Call("loss", each, 2, len(each.parameters), facts=FACTS.get(each.targets, ()))
+        name: Call(
+            "loss",
+            of_one_example(each) if each.targets == "distribution" else each,
+            2,
+            len(each.parameters),
+            each.targets == "distribution",
+            FACTS.get(each.targets, ()),
+        )
         for name, each in LOSSES.items()
     },
     "sum": Call("number", total),

@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from chainrule.calls import Call, bind, format_call, parse_sum
+from chainrule.calls import Call, bind, check_text, format_call, parse_sum
 from chainrule.errors import UnknownNameError, nearest
 from chainrule.expr import Node, fraction, scale, sum
 from chainrule.primitives import abs
@@ -117,6 +117,7 @@ def find_penalty(wanted: Penalty | str | None) -> Penalty:
     total = Penalty()
     if wanted is None:
         return total
+    check_text("a penalty", wanted, "l2(0.01)")
     for call in parse_sum(wanted):
         if call.name not in PENALTIES:
             raise UnknownNameError(f"unknown penalty {call.name!r}{nearest(call.name, PENALTIES)}")

@@ -190,7 +190,7 @@ first_maximum = rowwise(
         "python": "1.0 * all({there} < {here} or ({there} == {here} and {k} >= {own}) for {k} in range({size}))",
         "c": "1.0; {acc} *= ({there} < {here} || ({there} == {here} && {k} >= {own}))",
     },
-    facts=("rows_sum_to_one",), summary="1 at the first largest entry of each row, else 0",
+    facts=("rows_sum_to_one",), ties=True, summary="1 at the first largest entry of each row, else 0",
 )  # fmt: skip
 row_maximum = rowwise(
     "row_maximum", vjp=lambda G, Y, axis: spread(G, Y.args[0], axis) * along(first_maximum, axis)(Y.args[0]),
@@ -202,7 +202,7 @@ row_maximum = rowwise(
         "torch": "{0}.amax(dim={axis}, keepdim=True)", "jax": "{0}.max(axis={axis}, keepdims=True)",
         "python": "max({there} for {k} in range({size}))", "c": "-INFINITY; {acc} = fmax({acc}, {there})",
     },
-    summary="the largest entry of each row; the derivative goes to the first of equals",
+    ties=True, summary="the largest entry of each row; the derivative goes to the first of equals",
 )  # fmt: skip
 
 

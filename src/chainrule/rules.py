@@ -186,6 +186,13 @@ def like_terms_are_collected(node: Node) -> Node | None:
     return best if length(best) < length(node) else None
 
 
+@on(hadamard_op)
+def ones_are_neutral(node: Node) -> Node | None:
+    """1 o A = A, entry by entry."""
+    a, b = node.args
+    return b if constant(a) == 1 else a if constant(b) == 1 else None
+
+
 @on(matmul_op)
 def bilinear_forms_read_from_the_left(node: Node) -> Node | None:
     """a' (M b) = a' M b, a number either way."""
@@ -243,6 +250,7 @@ ALGEBRA: tuple[Rule, ...] = (
     bilinear_forms_read_from_the_left,
     hadamard_products_are_flat,
     like_terms_are_collected,
+    ones_are_neutral,
     sums_are_tidy,
 )
 INWARD: tuple[Rule, ...] = tuple(transposes_go_inward if rule is transposes_cancel else rule for rule in ALGEBRA)

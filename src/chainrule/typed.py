@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
 
-from chainrule.errors import ShapeError, SpecError, UnknownNameError, nearest
+from chainrule.calls import check_text, shown
+from chainrule.errors import DerivationError, ShapeError, SpecError, UnknownNameError, nearest
 from chainrule.expr import FACTS, Node, apply, full, hadamard_op, matrix, scale, size
 from chainrule.formula import Part
 from chainrule.matrix_functions import by, eye, kron, matrix_power, norm
@@ -39,6 +40,8 @@ class Typed:
     notes : tuple of str
         What was decided where two readings were possible.
     text : str
+    places : mapping of Node to (int, int)
+        Where a part of the expression begins and ends in the text.
     """
 
     expression: Node
@@ -46,11 +49,19 @@ class Typed:
     inferred: tuple[str, ...]
     notes: tuple[str, ...]
     text: str
+    places: Mapping[Node, tuple[int, int]] = field(default_factory=dict, repr=False, compare=False)
 
     def __getitem__(self, name: str) -> Node:
         if name not in self.symbols:
             raise UnknownNameError(f"no matrix {name!r} in {self.text!r}{nearest(name, self.symbols)}")
         return self.symbols[name]
+
+    def pointed(self, error: DerivationError) -> ValueError:
+        """The error with carets under the part of the formula that is to blame, where that is known."""
+        where = error.where
+        known = [where, *where.args] if isinstance(where, Node) else []
+        start, end = next((self.places[n] for n in known if n in self.places), (0, 0))
+        return SpecError(str(error), self.text, start, end - start) if end else error
 
 
 def parse(text: str, sizes: Sized = ()) -> Typed:
@@ -87,6 +98,7 @@ def parse(text: str, sizes: Sized = ()) -> Typed:
     >>> cr.text(*cr.gradient(f.expression, f["w"]))
     "2 (lam w + X' (X w - y))"
     """
+    check_text("a formula", text, "sum((X w - y)^2)")
     declared = declarations(sizes)
     reading = Reading(text, {name: each.shape for name, each in declared.items()})
     nobody = next((name for name in declared if name not in reading.symbols), None)
@@ -98,12 +110,19 @@ def parse(text: str, sizes: Sized = ()) -> Typed:
     symbols: dict[str, Node] = {}
     for place, part in enumerate(reading.parts):
         if part.kind == "name" and part.word in reading.symbols:
-            facts = declared[part.word].facts if part.word in declared else ()
-            symbols[part.word] = matrix(part.word, *reading.shape(place), facts=facts or needed.get(place, ()))
+            shape = reading.shape(place)
+            said = declared[part.word].facts if part.word in declared else ()
+            facts = said or tuple(_of_a_column(f) if shape[1] == 1 != shape[0] else f for f in needed.get(place, ()))
+            symbols[part.word] = matrix(part.word, *shape, facts=facts)
     notes: list[str] = []
-    whole = _node(reading, symbols, notes)
+    whole, places = _node(reading, symbols, notes)
     inferred = tuple(name for name in symbols if name not in declared)
-    return Typed(whole, symbols, inferred, tuple(dict.fromkeys(notes)), text)
+    return Typed(whole, symbols, inferred, tuple(dict.fromkeys(notes)), text, places)
+
+
+def _of_a_column(fact: str) -> str:
+    """What a loss relies on of a row of targets, said of a column, which is one example then."""
+    return {"rows_sum_to_one": "columns_sum_to_one"}.get(fact, fact)
 
 
 # ---- declared shapes
@@ -123,6 +142,11 @@ def declarations(sizes: Sized) -> dict[str, Declaration]:
         sizes = [sizes]
     if isinstance(sizes, Mapping):
         sizes = [f"{name}: {each if isinstance(each, str) else _joined(name, each)}" for name, each in sizes.items()]
+    if not isinstance(sizes, Iterable):
+        raise TypeError(f"sizes are texts such as ['X: n x d'], or shapes by name, got {shown(sizes)}")
+    sizes = list(sizes)
+    for each in sizes:
+        check_text("a size", each, "X: n x d")
     found: dict[str, Declaration] = {}
     for text in (part for each in sizes for part in each.split(";") if part.strip()):
         name, declared = _declaration(text)
@@ -169,8 +193,8 @@ def _size(word: str, text: str) -> Size:
 # ---- nodes
 
 
-def _node(reading: Reading, symbols: Mapping[str, Node], notes: list[str]) -> Node:
-    """Every part as a node, or as the number it is; operands come first."""
+def _node(reading: Reading, symbols: Mapping[str, Node], notes: list[str]) -> tuple[Node, dict[Node, tuple[int, int]]]:
+    """Every part as a node, or as the number it is, operands first; the last, and where each stands."""
     made: list[Value] = []
     for place, part in enumerate(reading.parts):
         values = [made[a] for a in part.args]
@@ -182,7 +206,11 @@ def _node(reading: Reading, symbols: Mapping[str, Node], notes: list[str]) -> No
             reading.fail(str(error), part)
     whole = made[-1]
     assert isinstance(whole, Node)
-    return whole
+    places: dict[Node, tuple[int, int]] = {}
+    for value, part in zip(made, reading.parts, strict=True):
+        if isinstance(value, Node):
+            places.setdefault(value, (part.start, part.end))
+    return whole, places
 
 
 def _made(

@@ -13,6 +13,7 @@ from chainrule.derive import Derived, Equation
 from chainrule.errors import UnknownNameError, nearest
 from chainrule.evaluate import evaluate_all
 from chainrule.expr import Node, is_atom, matmul_op, ones_op, symbol_op, toposort, toposort_to_names
+from chainrule.layers import whole
 from chainrule.losses import Targets
 from chainrule.program.listing import Listing
 from chainrule.render.entry import entry_latex, entry_text
@@ -87,6 +88,12 @@ class Worked:
             [e for e in self.equations if e.phase == "update"],
         ]
         return [(heading, group) for heading, group in zip(SIX_STEPS, groups, strict=True) if group]
+
+
+def check_digits(digits: object) -> None:
+    """Refuse a number of digits that shows nothing."""
+    if not whole(digits):
+        raise ValueError(f"digits is a whole number of at least 1, got {digits!r}")
 
 
 def work_out(

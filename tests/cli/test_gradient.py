@@ -1,5 +1,7 @@
 """`chainrule gradient`."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -105,6 +107,17 @@ def test_to_a_file(tmp_path, capsys):
         (["x'x", "--size", "q=3"], "a size is declared for 'q', which is not in"),
         (["x'x", "--latex", "--steps"], "exclude each other"),
         (["x'x", "--source", "cobol"], "unknown language 'cobol'"),
+        (["--bogus"], "unknown option '--bogus'; see chainrule gradient --help"),
+        (
+            ["sum(log(-x .* x)) + x'x"],
+            "the loss or its derivative is not finite at any of the random points tried, because of log(-x ∘ x)\n"
+            "  sum(log(-x .* x)) + x'x\n      ^^^^^^^^^^^^",
+        ),
+        (
+            ["logdet(x x') + y'y"],
+            "is not finite at any of the random points tried, because of (x x')^-1\n"
+            "  logdet(x x') + y'y\n         ^^^^",
+        ),
         (["sum(sofmax(X))"], "unknown function 'sofmax'; did you mean 'softmax'?\n  sum(sofmax(X))\n      ^^^^^^"),
     ],
 )
@@ -115,6 +128,41 @@ def test_bad_input_is_one_message(arguments, message, capsys):
     assert out == ""
     assert err.startswith("chainrule: error: ")
     assert message in err
+
+
+@pytest.mark.parametrize("order", [["-sum(x)", "--wrt", "x"], ["--wrt", "x", "-sum(x)"], ["--wrt=x", "-sum(x)"]])
+def test_a_formula_may_begin_with_a_minus(order, capsys):
+    assert main(["gradient", *order]) == 0
+    assert "dx = -1 " in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("formula", ["sum(first_maximum(x))", "norm(x - x)", "x'x + 0 a"])
+def test_what_the_loss_does_not_depend_on_is_checked_too(formula, capsys):
+    assert main(["gradient", formula]) == 0
+
+    shown = capsys.readouterr().out
+    assert "the loss does not depend" in shown
+    assert "checked against finite differences: worst relative error" in shown
+
+
+def test_where_largest_entries_are_equal_is_said(capsys):
+    assert main(["gradient", "sum(row_maximum(X))"]) == 0
+
+    note = "note: row_maximum(X) has a kink where the largest entries of a row of X are equal: there the first counts"
+    assert note in " ".join(capsys.readouterr().out.split())
+
+
+def test_the_ones_in_steps_are_explained_and_no_step_reads_alike(capsys):
+    assert main(["gradient", "sum((X w - y)^2)", "--wrt", "w", "--steps"]) == 0
+
+    lines = capsys.readouterr().out.splitlines()
+    steps = lines[lines.index("steps") + 1 :]
+    assert steps[0].startswith("  where a matrix must stand, 1 is a column of ones")
+    assert "  steps of which both sides read alike are left out" in steps
+    sides = [(a.strip(), b.removeprefix("     = ")) for a, b in pairwise(steps) if "     = " in b]
+    assert sides
+    assert all(a != b for a, b in sides)
+    assert all(len(line) <= 80 for line in lines)
 
 
 def test_a_derivative_that_differs_is_told(monkeypatch, capsys):

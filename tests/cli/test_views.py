@@ -96,6 +96,8 @@ def test_an_npz_file_gives_numbers_too(tmp_path, capsys):
         (["--entry", "dW2"], "an entry is written as \"dW2[1,0]\", got 'dW2'"),
         (["--entry", "dW2[5,0]"], "it has no entry [5,0]"),
         (["--entry", "dW2[0,0]", "--numbers"], "--entry and --numbers exclude each other"),
+        (["--digits", "0"], "digits is a whole number of at least 1, got 0"),
+        (["--numbers", "--digits=-1"], "digits is a whole number of at least 1, got -1"),
         (["--numbers", "--source", "numpy"], "--numbers and --source exclude each other"),
         (["--numbers", "--values", "nowhere.json"], "cannot read 'nowhere.json'"),
     ],

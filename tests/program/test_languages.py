@@ -1,6 +1,7 @@
 """Printed programs in every language, executed: steps, parts and whole programs against the interpreter."""
 
 import os
+import re
 import subprocess
 import sys
 import tracemalloc
@@ -103,6 +104,32 @@ def test_an_error_in_the_tenth_digit_is_found():
         assert not error([*expected[:i], wrong, *expected[i + 1 :]], expected) <= 1
         assert not error([*expected[:i], a * np.nan, *expected[i + 1 :]], expected) <= 1
     assert not error([*expected[:-1], expected[-1][:0]], expected) <= 1
+
+
+def test_a_failure_of_the_benchmark_is_told_with_its_seed_and_network(monkeypatch):
+    from benchmarks import languages
+    from benchmarks.languages import Lot, drawn, work
+
+    numpy = languages.RUNNERS["numpy"]
+
+    def wrong(given):
+        return [[a + 1e-3 for a in found] for found in numpy(given)]
+
+    def breaks(given):
+        if any(case.declared == drawn(5, 3).declared for case in given):
+            raise RuntimeError("it does not compile")
+        return numpy(given)
+
+    monkeypatch.setattr(languages, "RUNNERS", {"numpy": numpy, "wrong": wrong, "breaks": breaks})
+
+    found = work(Lot(seed=5, first=2, count=3, sampled=2))
+
+    assert [(found[name].count, len(found[name].failures)) for name in found] == [(3, 0), (2, 2), (2, 1)]
+    assert found["numpy"].worst <= 1 < found["wrong"].worst
+    (told,) = found["breaks"].failures
+    again = "breaks, --seed 5 --first 3 --count 1 --sample 1: "
+    assert told == f"{again}{drawn(5, 3).declared}: it does not compile"
+    assert re.search(r"Network\('.*', loss='.*'.*\)\.derive\(layout=.*solver='", told)
 
 
 # ---- every record, and parts

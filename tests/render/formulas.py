@@ -210,6 +210,7 @@ CASES = {  # name: (expression, text, LaTeX)
     "square": (power(A), "A.^2", r"A^{\odot 2}"),
     "cube_of_a_sum": (power(A + B, 3), "(A + B).^3", r"(A + B)^{\odot 3}"),
     "power_of_a_transpose": (power(A.T, 3), "(A').^3", r"(A^{\top})^{\odot 3}"),
+    "inverse_power": (power(A, -1), "A.^-1", r"A^{\odot -1}"),  # and no inverse
     "inverse_power_of_a_function": (power(tanh(A), -1), "tanh(A).^-1", r"\tanh(A)^{\odot -1}"),
     "two_operands": (maximum(A, B - C), "maximum(A, B - C)", r"\max(A, B - C)"),
     "x_log_x": (x_log_x(A) * B, "x_log_x(A) ∘ B", r"(A \log A) \odot B"),

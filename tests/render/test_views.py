@@ -11,6 +11,7 @@ import chainrule as cr
 from chainrule.errors import UnknownNameError
 from chainrule.expr import matmul_op
 from chainrule.render.reasons import also_fits, warning
+from chainrule.render.views import legend
 from chainrule.rewrite import Step
 
 NETS = {
@@ -152,3 +153,21 @@ def test_latex_of_the_steps_has_every_step():
     assert r"A_{1}^{\top} \delta^{2}" in latex
     assert d.latex() == d.latex("equations")
     assert r"\textit{product, tanh}" in d.latex("rules")
+
+
+@pytest.mark.parametrize("convention", [None, "nielsen"])
+def test_steps_say_what_a_1_stands_for_and_none_reads_alike(convention):
+    d = cr.Network("4 -> 3 tanh -> 3 softmax").derive(convention=convention)
+
+    written = d.view("steps")
+    one_liners = [line.strip() for line in written.splitlines() if "  =  " in line]
+
+    assert written.startswith("where a matrix must stand, 1 is a column of ones, 1' a row of them")
+    assert one_liners
+    assert all(before != after for before, _, after in (line.partition("  =  ") for line in one_liners))
+
+
+def test_where_no_1_stands_nothing_is_said_of_it():
+    assert not cr.Network("2 -> 1 nobias", loss="hinge").derive().view("equations").startswith("where a matrix")
+    W = cr.matrix("W", 2, 2)
+    assert legend(cr.differentiate(cr.trace(W @ W), W).steps) == []

@@ -88,6 +88,17 @@ def test_dropout_masks_and_weights_are_drawn_or_given():
 # ---- matrices
 
 
+@pytest.mark.parametrize("digits", [0, -1, 2.5, True])
+def test_digits_are_a_whole_number_of_at_least_1(digits):
+    d = cr.Network("2 -> 1").derive()
+    params = {"W1": [[0.5], [-1]], "b1": [[0]]}
+
+    with pytest.raises(ValueError, match=f"^digits is a whole number of at least 1, got {digits}$"):
+        d.with_numbers(params, [[1, 2]], [[0]], digits=digits)
+    with pytest.raises(ValueError, match=r"^digits is a whole number of at least 1"):
+        d.entry("dW1", 0, 0, params, [[1, 2]], [[0]], digits=digits)
+
+
 @pytest.mark.parametrize(
     ("values", "digits", "expected"),
     [

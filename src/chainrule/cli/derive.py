@@ -21,6 +21,7 @@ from chainrule.program.languages import LANGUAGES
 from chainrule.program.source import PARTS
 from chainrule.render.views import DEPTHS
 from chainrule.updates import UPDATES
+from chainrule.worked import check_digits
 
 if TYPE_CHECKING:
     from chainrule.derivation import Derivation
@@ -132,6 +133,7 @@ def derive(
     output
         Write to this file.
     """
+    check_digits(digits)
     if latex and source:
         raise ValueError("--latex and --source exclude each other: choose one")
     if part and not source:

@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING
 
 from cyclopts import App
 
-from chainrule.cli.options import WIDTH, Flag, Names, Output, listed
+from chainrule.cli.options import WIDTH, Flag, Formula, Names, Output, listed
 from chainrule.cli.output import complain, deliver, remark, say
 from chainrule.cli.status import NO, OK
-from chainrule.derivatives import Derivatives, differentiate
-from chainrule.errors import UnknownNameError, nearest
+from chainrule.derivatives import Derivatives, differentiate, never_finite
+from chainrule.errors import DerivationError, UnknownNameError, nearest
 from chainrule.expr import FACTS
 from chainrule.operators import CALLS
 from chainrule.program.languages import LANGUAGES
 from chainrule.render.text import text
+from chainrule.render.views import legend, reads_alike
 from chainrule.shapes import show
 from chainrule.typed import Typed, parse
 
@@ -35,7 +36,7 @@ app = App(name="gradient", version_flags=(), help_epilogue=f"{listed(NAMES)}\n\n
 
 @app.default
 def gradient(
-    expression: str,
+    expression: Formula,
     /,
     *,
     wrt: Names = (),
@@ -69,13 +70,19 @@ def gradient(
     """
     if sum((latex, source is not None, steps)) > 1:
         raise ValueError("--latex, --source and --steps exclude each other: choose one")
+    if expression.startswith("--"):  # a formula begins with one minus at most
+        raise ValueError(f"unknown option {expression!r}; see chainrule gradient --help")
     formula = parse(expression, size)
     names = [name for each in wrt for name in each.replace(",", " ").split()] or list(formula.symbols)
     for name in names:
         if name not in formula.symbols:
             raise UnknownNameError(f"--wrt {name}: no such name in the formula{nearest(name, formula.symbols)}")
     derived = differentiate(formula.expression, *(formula[name] for name in dict.fromkeys(names)), hessian=hessian)
-    report = derived.check()
+    try:
+        report = derived.check()
+    except DerivationError as error:
+        error.where = never_finite([formula.expression]) or error.where
+        raise formula.pointed(error) from error
     heading = _heading(formula)
     bare = latex or source is not None  # nothing but LaTeX or a program may stand there
     written = derived.latex() if latex else derived.source(source) if source is not None else _text(derived, steps)
@@ -104,8 +111,9 @@ def _text(derived: Derivatives, steps: bool) -> str:
     """The equations, and the steps one under another."""
     lines = [str(derived)]
     if steps:
-        lines.append("steps")
-    for number, step in enumerate(derived.steps if steps else (), 1):
+        lines += ["steps", *legend(derived.steps, 2)]
+    shown = [step for step in derived.steps if steps and not reads_alike(step)]
+    for number, step in enumerate(shown, 1):
         lines.append(f"  {number}. {step.rule.replace('_', ' ')}{f', in {step.equation}' if step.equation else ''}")
         lines += [f"       {text(step.before)}", f"     = {text(step.after)}"]
     return "\n".join(lines)

@@ -11,6 +11,7 @@ from cyclopts import Parameter
 
 WIDTH = 80
 
+Formula: TypeAlias = Annotated[str, Parameter(allow_leading_hyphen=True)]  # -sum(x) is no option
 Flag: TypeAlias = Annotated[bool, Parameter(negative=(), show_default=False)]
 Header: TypeAlias = Annotated[bool | None, Parameter(show_default=False)]
 Names: TypeAlias = Annotated[tuple[str, ...], Parameter(negative=(), show_default=False)]

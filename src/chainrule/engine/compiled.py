@@ -91,12 +91,18 @@ def _symbol(name: str, real: Any) -> str:
     return f"chainrule_{name}_{real}"
 
 
-def link_units(real: Any) -> None:
-    """Compile every unit for a type of real numbers, or load it from disk, and name its symbol."""
+def link_units(real: Any, say: Callable[[], object]) -> None:
+    """Compile every unit for a type of real numbers, or load it from disk, and name its symbol.
+
+    After each that was not on disk, `say` is called.
+    """
     for name, (dispatcher, arguments) in _UNITS.items():
         symbol = _symbol(name, real)
         if symbol not in _linked:
+            before = sum(dispatcher.stats.cache_misses.values())
             dispatcher.compile(arguments(real))
             result = dispatcher.overloads[arguments(real)]
             llvm.add_symbol(symbol, result.library.get_pointer_to_function(result.fndesc.llvm_func_name))
             _linked.add(symbol)
+            if sum(dispatcher.stats.cache_misses.values()) > before:
+                say()

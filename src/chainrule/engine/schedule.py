@@ -95,6 +95,8 @@ class Scheduler:
         self.level = self._levels()
 
     def _refuse(self) -> None:
+        if any(is_number(out) and out.shape != (1, 1) for out in self.outputs.values()):
+            raise NotLoweredError("outputs that are one number")
         for n in self.live:
             if n.shape[1] == ROWS:
                 raise NotLoweredError(f"a value with a column for each example, {show(n.shape)}")
@@ -102,6 +104,8 @@ class Scheduler:
                 raise NotLoweredError(f"the function {n.op.name}")
             if any(isinstance(s, str) and s != ROWS for s in n.shape):
                 raise NotLoweredError(f"a size without a number, {show(n.shape)}")
+            if n.op in (matmul_op, row_sums_op, column_sums_op, total_op) and any(map(_is_filled, n.args)):
+                raise NotLoweredError(f"{n.op.name} of a matrix filled with one number")
             if n.op is symbol_op or is_elementwise(n) or n.op in (matmul_op, row_sums_op, column_sums_op, total_op):
                 continue
             if not is_function(n):
@@ -331,3 +335,8 @@ def walk_inlined(roots: Sequence[Root], stored: Iterable[Node]) -> list[Node]:
 def schedule(results: Mapping[str, Node], commits: Mapping[Node, Node]) -> Schedule:
     """A schedule that computes named results and what stored matrices become."""
     return Scheduler(results, commits).schedule()
+
+
+def _is_filled(node: Node) -> bool:
+    """Is this a matrix filled with one number, or its transpose?"""
+    return is_number(node.args[0] if node.op is transpose_op else node)

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor, wait
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -26,9 +27,10 @@ TRIAL = 60_000_000  # of a call that is to show which number of threads is faste
 SLOW = 4_000_000_000  # of a call, after which Python has a chance to see an interrupt
 WATCHED = 40_000_000_000  # of a minibatch; while a longer one runs, the thread that called waits for an interrupt
 LINE = 64  # bytes
-PATIENCE = 1.5  # seconds; kernels on disk are loaded in less
+ONCE = "some seconds, once for an installation"
 NONE_OF_INTEGERS = np.zeros(0, np.int64)
 ZERO = np.uint64(0)
+_compiling = threading.Lock()
 
 
 def processors() -> int:
@@ -42,23 +44,19 @@ def team_size(wanted: int | None, work: float) -> int:
 
 
 def compile_kernels(dtype: Any, say: Callable[[str], object] | None = None) -> None:
-    """Compile the kernels for a data type, or load them from disk; `say` takes one line if it takes a while."""
+    """Compile the kernels for a data type, or load them from disk; `say` takes one line where they are not there."""
     dtype = np.dtype(dtype)
-    if any(signature[0].dtype.name == dtype.name for signature in run.signatures):
-        return
-    line = f"chainrule compiles its kernels for {dtype}: some seconds, once for an installation"
-    patience = threading.Timer(PATIENCE, say or say_on_stderr, [line])
-    patience.start()
     empty, m = np.zeros((0, 6), np.int64), np.zeros((1, 1), dtype)
-    try:
-        link_units(from_dtype(dtype))
+    tell = cache(lambda: (say or say_on_stderr)(f"chainrule compiles its kernels for {dtype}: {ONCE}"))
+    with _compiling:
+        if any(signature[0].dtype.name == dtype.name for signature in run.signatures):
+            return
+        link_units(from_dtype(dtype), tell)
         run(
             m[0], m.ctypes.data, np.zeros(1), np.zeros((0, 4)), empty, empty, empty, np.zeros(1), 0, 0, m, m,
             NONE_OF_INTEGERS, m, NONE_OF_INTEGERS, np.zeros(1, np.int64), np.zeros(0), m, 1, 0, 0, np.uint64(0),
             np.zeros(1), 0, 1, np.zeros(32, np.int64).ctypes.data,
         )  # fmt: skip
-    finally:
-        patience.cancel()
 
 
 def say_on_stderr(line: str) -> None:

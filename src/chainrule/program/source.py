@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from chainrule.asked import check_expressions
+from chainrule.calls import shown
 from chainrule.derive import Equation
 from chainrule.errors import DataError, UnknownNameError, nearest
 from chainrule.expr import Node, define, define_op, is_atom, symbol_op, toposort, toposort_to_names
@@ -54,6 +56,9 @@ def source(expressions: Mapping[str, Node], *, language: str = "numpy") -> str:
     t1 = tanh(X * W);
     dW = (X' * ((t1 - Y) .* (1 - t1 .* t1))) / n;
     """
+    if not isinstance(expressions, Mapping):
+        raise TypeError(f"source() takes expressions by name, such as {{'dW': dW}}, got {shown(expressions)}")
+    check_expressions("source", *expressions.values())
     to = find_language(language)
     roots, _ = stabilized(*expressions.values())
     inner = [n for n in toposort(*roots) if n.op is define_op]

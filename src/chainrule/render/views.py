@@ -8,6 +8,8 @@ from typing import Any, Literal, get_args
 
 from chainrule.derive import Derived, Equation
 from chainrule.errors import UnknownNameError, nearest
+from chainrule.expr import full_op, is_atom, ones_op, walk
+from chainrule.matrix_functions import is_identity
 from chainrule.render.latex import equations_latex, steps_latex
 from chainrule.render.reasons import reached, warning, why
 from chainrule.render.text import WIDTH, equations_text, formula, formula_lines
@@ -15,6 +17,8 @@ from chainrule.rewrite import Step
 from chainrule.shapes import show
 
 Depth = Literal["equations", "rules", "steps"]
+ONES = "where a matrix must stand, 1 is a column of ones, 1' a row of them, and in a sum or beside ∘ a whole matrix"
+ALIKE = "steps of which both sides read alike are left out"
 DEPTHS: tuple[str, ...] = get_args(Depth)
 
 
@@ -22,7 +26,8 @@ def view_text(derived: Derived, depth: str) -> str:
     """A derivation as plain text, within 80 columns."""
     _check(depth)
     if depth == "steps":
-        return "\n".join(_explained(derived)).rstrip()
+        key = legend(derived.steps)
+        return "\n".join([*key, *([""] if key else []), *_explained(derived)]).rstrip()
     return equations_text(derived.equations, rules=depth == "rules")
 
 
@@ -35,7 +40,7 @@ def view_latex(
     multiples = [e.name for e in derived.equations if derived.factors.get(e.name) is not own]
     how: dict[str, Any] = {"derivatives": derivatives, "multiples": multiples, "notes": notes}
     if depth == "steps":
-        listed = [(e, lead(derived, e), [(s, why(s)) for s in steps_of(derived, e)]) for e in derived.equations]
+        listed = [(e, lead(derived, e), [(s, why(s)) for s in _shown(derived, e)]) for e in derived.equations]
         return steps_latex(listed, **how)
     return equations_latex(derived.equations, rules=depth == "rules", **how)
 
@@ -43,6 +48,24 @@ def view_latex(
 def steps_of(derived: Derived, equation: Equation) -> list[Step]:
     """The steps to one equation: of the first derivation, then of its re-reading."""
     return [s for s in derived.steps if s.equation == equation.name]
+
+
+def legend(steps: Sequence[Step], indent: int = 0) -> list[str]:
+    """What a 1 that is no number stands for, and that not every step is shown, where that is so."""
+    sides = [node for s in steps for node in (s.before, s.after)]
+    parts = walk(sides, lambda n: () if is_atom(n) or is_identity(n) else n.args)
+    ones = any(n.op in (ones_op, full_op) and n.shape != (1, 1) for n in parts)
+    said = [(ONES, ones), (ALIKE, any(map(reads_alike, steps)))]
+    return [line for sentence, holds in said if holds for line in _sentence(sentence, indent)]
+
+
+def reads_alike(step: Step) -> bool:
+    """Do both sides look the same, as where a column times a row of ones is the matrix of ones?"""
+    return step.via is None and formula(step.before) == formula(step.after)
+
+
+def _shown(derived: Derived, equation: Equation) -> list[Step]:
+    return [s for s in steps_of(derived, equation) if not reads_alike(s)]
 
 
 def lead(derived: Derived, equation: Equation) -> str:
@@ -65,10 +88,10 @@ def _explained(derived: Derived) -> Iterator[str]:
     for e in derived.equations:
         yield from _headed(e)
         yield from _sentence(lead(derived, e) or e.rule, 2)
-        old = steps_of(first, e)
+        old = _shown(first, e)
         if derived.origin and old:
             yield from formula_lines(before[e.name].expression, f"  read in rows, {e.name} = ")
-        for number, s in enumerate(steps_of(derived, e), 1):
+        for number, s in enumerate(_shown(derived, e), 1):
             if derived.origin and number == len(old) + 1:
                 yield "  read as it stands above"
             yield from _step(s, number, said)

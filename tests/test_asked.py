@@ -1,0 +1,58 @@
+"""Wrong kinds of arguments of the public functions, each one sentence."""
+
+import numpy as np
+import pytest
+
+import chainrule as cr
+
+W, V = cr.matrix("W", 3, 2), cr.matrix("V", 3, 2)
+NOT_EXPRESSIONS = {
+    "gradient": lambda x: cr.gradient(x, W),
+    "gradient by": lambda x: cr.gradient(cr.sum(W), x),
+    "gradients": cr.gradients,
+    "differentiate": lambda x: cr.differentiate(x, W),
+    "differentiate by": lambda x: cr.differentiate(cr.sum(W), x),
+    "text": cr.text,
+    "latex": cr.latex,
+    "evaluate": lambda x: cr.evaluate(x, {}),
+    "source": lambda x: cr.source({"out": x}),
+    "hessian": lambda x: cr.hessian(x, W),
+    "hessian_vector_product": lambda x: cr.hessian_vector_product(x, {W: V}),
+    "jvp": lambda x: cr.jvp(W, {W: x}),
+    "vjp": lambda x: cr.vjp(W, x, W),
+}
+
+
+@pytest.mark.parametrize("name", NOT_EXPRESSIONS)
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [(3, "3"), (None, "None"), (np.ones((30, 20)), "a ndarray"), ("x'x", '"x\'x"')],
+    ids=["number", "nothing", "array", "text"],
+)
+def test_what_is_no_expression_is_refused_in_one_sentence(name, given, shown):
+    function = name.partition(" ")[0]
+
+    with pytest.raises(TypeError, match=rf"^{function}\(\) takes expressions, such as chainrule.*, got ") as caught:
+        NOT_EXPRESSIONS[name](given)
+    assert str(caught.value).endswith(f"got {shown}")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("ask", "message"),
+    [
+        (lambda: cr.Network(4), "^a network is a text such as '4 -> 8 tanh -> 3 softmax', got 4$"),
+        (lambda: cr.Network(["2 -> 1"]), r"^a network is a text such as .*, got \['2 -> 1'\]$"),
+        (lambda: cr.Network("2 -> 1", 3), r"^a loss is a text such as 'huber\(0.5\)', got 3$"),
+        (lambda: cr.Network("2 -> 1", penalty=0.1), r"^a penalty is a text such as 'l2\(0.01\)', got 0.1$"),
+        (lambda: cr.Dense(3, 4), r"^an activation is a text such as 'leaky_relu\(0.1\)', got 4$"),
+        (lambda: cr.parse(3), r"^a formula is a text such as 'sum\(\(X w - y\)\^2\)', got 3$"),
+        (lambda: cr.parse("sum(x)", 4), r"^sizes are texts such as \['X: n x d'\], or shapes by name, got 4$"),
+        (lambda: cr.parse("sum(x)", [4]), "^a size is a text such as 'X: n x d', got 4$"),
+        (lambda: cr.source(W), r"^source\(\) takes expressions by name, such as \{'dW': dW\}, got matrix"),
+        (lambda: cr.jvp(W, V), r"^jvp\(\) takes directions by matrix, such as \{W: V\}, got matrix"),
+    ],
+)
+def test_what_is_no_text_is_refused_in_one_sentence(ask, message):
+    with pytest.raises(TypeError, match=message):
+        ask()
