@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from numba import types
 
+from chainrule.engine.blocks import TALL, column_product, copied_lines, turned_lines
 from chainrule.engine.compiled import unit
-from chainrule.engine.vector import BYTES, TALL, column_product, copied_lines, turned_lines
+from chainrule.engine.vector import BYTES
 
 DEEP = 256  # terms of a sum at a time: two vectors of columns of B so long stay in the first cache
 HIGH = 128  # rows of A at a time, which with them stay in the second
