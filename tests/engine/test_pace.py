@@ -1,11 +1,20 @@
 """The choice of one thread or all, by what they take."""
 
+import os
+import subprocess
+import sys
+import time
+
 import numpy as np
 import pytest
 
 import chainrule as cr
 from chainrule.engine import pace
+from chainrule.engine.interpreter import STOP
+from chainrule.engine.lowering import lowered_step, planned
 from chainrule.engine.pace import AGAIN, Pace
+from chainrule.engine.team import Team
+from chainrule.updates import UPDATES
 
 
 @pytest.fixture
@@ -62,3 +71,36 @@ def test_a_fit_with_a_choice_has_the_same_bits_as_one_on_a_thread():
 
     assert alone.loss_curve_ == free.loss_curve_
     assert all(np.array_equal(a, b) for a, b in zip(alone.coefs_, free.coefs_, strict=True))
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_a_child_of_a_fork_has_threads_of_its_own():
+    text = """
+import os, sys
+import numpy as np
+import chainrule as cr
+X, y = np.random.default_rng(0).normal(size=(4000, 50)), np.arange(4000) % 3
+model = cr.MLPClassifier(hidden_layer_sizes=(50,), max_iter=1, n_threads=2, random_state=0).fit(X, y)
+before = model.predict(X)
+child = os.fork()
+if child == 0:
+    os._exit(int(not np.array_equal(model.predict(X), before)))
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", text], timeout=120, check=False)
+
+    assert done.returncode == 0
+
+
+def test_what_goes_wrong_in_a_thread_is_raised_and_nobody_waits_for_it():
+    net = cr.Network("4 -> 3 tanh -> 1")
+    team = Team(planned(lowered_step(net, UPDATES["sgd"], weighted=False), 8, labels=False), "float64", 2)
+
+    def member(me):
+        if me == 1:
+            raise MemoryError("planted")
+        while team.board[STOP] == 0:
+            time.sleep(0.001)
+
+    with pytest.raises(MemoryError, match="planted"):
+        team._together(member, 2, watch=False)

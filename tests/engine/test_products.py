@@ -8,8 +8,7 @@ from chainrule.engine.compiled import OPTIONS
 from chainrule.engine.products import DEEP, PACKED, gemm
 from chainrule.engine.team import compile_kernels
 
-A_AT, B_AT, C_AT = 0, 40_000, 400_000
-PACK_AT = C_AT + 40_000
+A_AT, B_AT, C_AT, PACK_AT = 0, 100_000, 400_000, 500_000
 BOUND = {np.float32: 2e-6, np.float64: 4e-15}  # of the sum of absolute products: some rounding errors of each term
 
 
@@ -56,12 +55,16 @@ def test_products_agree_at_every_remainder(kind, left, right, width):
 
 
 @pytest.mark.parametrize("kind", BOUND)
-@pytest.mark.parametrize("right", [False, True])
-def test_long_sums_and_rows_far_apart_are_packed_in_parts(kind, right):
-    for rows, width, depth in ((9, 17, DEEP + 5), (70, 300, 90)):
-        C, expected, scale, _ = multiplied(kind, rows, width, depth, right=right)
+@pytest.mark.parametrize(("left", "right"), [(False, False), (True, False), (False, True), (True, True)])
+@pytest.mark.parametrize(
+    ("rows", "width", "depth"),
+    [(9, 17, DEEP + 5), (70, 300, 90), (150, 300, 300), (133, 517, 261), (300, 290, 37), (270, 1, 300)],
+)
+def test_long_sums_and_rows_far_apart_are_packed_in_parts(kind, left, right, rows, width, depth):
+    C, expected, scale, around = multiplied(kind, rows, width, depth, left=left, right=right, alpha=-0.5, beta=2.0)
 
-        assert (np.abs(C - expected) <= 8 * BOUND[kind] * scale).all()
+    assert (np.abs(C - expected) <= 8 * BOUND[kind] * scale).all()
+    assert np.isnan(around).all()
 
 
 def test_with_beta_0_what_was_there_is_not_read():

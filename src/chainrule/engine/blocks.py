@@ -36,7 +36,7 @@ class Factors:
         """Write the product for a few rows and one or two vectors of columns, all sums in registers.
 
         With `masked`, only `width` columns are written; whole vectors are read all the same, so memory must go on for
-        two of them. Every entry is a sum over k in order, of fused multiply-adds: its bits do not depend on the block.
+        two of them. An entry is a sum over k in order, of fused multiply-adds: its bits do not depend on the block.
         """
         builder, zeros = v.builder, v.constant(0.0).value
         places = [I64(i * v.lanes) for i in range(vectors)]
@@ -136,7 +136,7 @@ def copied_lines(entries: Callable[[Vectors], int], panels: int = 1) -> Any:
                 line = builder.mul(loop.index, size)
                 for panel in range(panels):
                     first = builder.mul(size, I64(panel))
-                    v.fetch(builder.gep(row, [builder.add(first, builder.mul(ld, I64(AHEAD)))]))
+                    v.call_ahead(builder.gep(row, [builder.add(first, builder.mul(ld, I64(AHEAD)))]))
                     place = builder.add(line, builder.mul(builder.mul(deep, size), I64(panel)))
                     for i in range(-(-count // v.lanes)):
                         step = I64(i * v.lanes)

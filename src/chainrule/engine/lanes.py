@@ -155,7 +155,6 @@ def polynomial(in_float32: Sequence[float], in_float64: Sequence[float]) -> Call
     def horner(x: Lanes) -> Lanes:
         first, *rest = in_float32 if x.bits == 32 else in_float64
         total = x.like(first)
-        total = x.like(first)
         for c in rest:
             total = fma(total, x, c)
         return total

@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from functools import cache
 from typing import Any
 
@@ -71,6 +71,7 @@ class Team:
         self.plan, self.threads = plan, threads
         self.pace = Pace(threads) if adapts and threads > 1 else None
         self.pool: ThreadPoolExecutor | None = None
+        self.process = os.getpid()
         self.dtype = np.dtype(dtype)
         self.area = _whole_lines(plan.private + PACKED, self.dtype)
         self.shared = _whole_lines(plan.shared, self.dtype)
@@ -162,13 +163,19 @@ class Team:
         if team == 1 and not watch:
             member(0)
             return
-        if self.pool is None:
-            self.pool = ThreadPoolExecutor(self.threads, "chainrule")
         for numbers in self.numbers[1:]:
             numbers[:] = self.numbers[0]  # as they are after steps that others did not take part in
-        others = []
+
+        def guarded(me: int) -> None:
+            try:
+                member(me)
+            except BaseException:
+                self.board[STOP] = 1  # nobody waits for this one
+                raise
+
+        others: list[Future[None]] = []
         try:
-            others = [self.pool.submit(member, me) for me in range(0 if watch else 1, team)]
+            others.extend(self._pool().submit(guarded, me) for me in range(0 if watch else 1, team))
             if not watch:
                 member(0)
             while wait(others, 0.05 if watch else None).not_done:
@@ -177,6 +184,14 @@ class Team:
             self.board[STOP] = 1
             wait(others)
             raise
+        for other in others:
+            other.result()
+
+    def _pool(self) -> ThreadPoolExecutor:
+        """The other threads; a child of a fork has none of its parent's."""
+        if self.pool is None or self.process != os.getpid():
+            self.pool, self.process = ThreadPoolExecutor(self.threads, "chainrule"), os.getpid()
+        return self.pool
 
 
 def open_(array: Array) -> Array:

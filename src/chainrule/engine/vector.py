@@ -86,7 +86,7 @@ class Vectors:
         """The lanes of a in a mask, else those of b."""
         return Lanes(self.builder, self.builder.select(mask, a.value, b.value))
 
-    def fetch(self, place: Any) -> None:
+    def call_ahead(self, place: Any) -> None:
         """Call a line from memory that is read soon."""
         function = ir.FunctionType(ir.VoidType(), [place.type, I32, I32, I32])
         call = self._declared("llvm.prefetch.p0", function)
@@ -166,7 +166,7 @@ def copy_ahead() -> Any:
             rest = builder.udiv(builder.add(n, I64(v.lanes - 1)), I64(v.lanes))
             with cgutils.for_range(builder, rest) as part:
                 first = builder.mul(part.index, I64(v.lanes))
-                v.fetch(builder.gep(soon, [first]))
+                v.call_ahead(builder.gep(soon, [first]))
                 mask = v.first(builder.sub(n, first))
                 v.store(v.load(a, first, mask), d, first, mask)
             return context.get_dummy_value()
