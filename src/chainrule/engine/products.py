@@ -13,7 +13,7 @@ HIGH = 128  # rows of A at a time, which with them stay in the second
 PANELS = 4  # blocks of columns that are packed at a time: a row of B is then more than a line of the cache
 PACKED = DEEP * (PANELS * 2 * BYTES // 4 + HIGH + TALL)  # entries of packed columns and rows, at most
 FAR = 1024  # bytes between rows from which packing pays
-MANY = 8  # blocks of columns from which packing rows of A pays
+MANY = 16  # blocks of columns from which packing rows of A pays
 
 columns, turn = column_product(), turned_lines()
 copy_rows, copy_columns = copied_lines(lambda v: TALL), copied_lines(lambda v: 2 * v.lanes, PANELS)
