@@ -2,7 +2,6 @@
 
 import errno
 import os
-import resource
 import stat
 import subprocess
 import sys
@@ -102,15 +101,15 @@ def test_a_file_that_can_not_be_moved_is_explained(path, monkeypatch):
 
 def test_a_limit_met_in_the_middle_is_explained(path):
     program = """
-import sys
+import resource, sys
 from chainrule.atomic import atomic_write
+resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))
 with atomic_write(sys.argv[1]) as file:
     for _ in range(100):
         file.write(b"x" * 10_000)
 """
     done = subprocess.run(
         [sys.executable, "-c", program, path],
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000)),
         capture_output=True,
         text=True,
         check=False,
