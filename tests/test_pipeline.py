@@ -274,3 +274,10 @@ def test_a_training_that_was_too_short_warns():
 
     with pytest.warns(ConvergenceWarning, match="reached max_iter=1"):
         train_on(prepared, MLPClassifier(max_iter=1))
+
+
+def test_inputs_that_say_nothing_are_refused():
+    table = Table.of({"x": np.full(12, np.nan), "z": np.ones(12), "y": ["a", "b"] * 6})
+
+    with pytest.raises(DataError, match=r"has no input column with two different values: there is nothing to learn"):
+        prepare(table, "y")

@@ -123,13 +123,14 @@ def prepare(
         goal = fit_target(train, goal.name, task=goal.task)
         goal = goal if standardize else replace(goal, mean=0.0, scale=1.0)
     features = fit_features(train, exclude=goal.name)
+    X = features.transform(train)
+    if X.size and not X.any():
+        raise DataError(f"{table.source} has no input column with two different values: there is nothing to learn from")
     if not classes and len(held) < 2:
         raise DataError(
             f"{table.rows} rows leave one row to test on with a test fraction of {test_fraction:g}: R2 needs 2"
         )
-    return Prepared(
-        features, goal, features.transform(train), goal.transform(train), features.transform(test), goal.transform(test)
-    )
+    return Prepared(features, goal, X, goal.transform(train), features.transform(test), goal.transform(test))
 
 
 def _check_classes(target: Target, labels: np.ndarray[Any, Any], table: Table) -> None:
