@@ -10,9 +10,11 @@ import autograd
 import autograd.numpy as np
 import loss_references
 import references
+from hypothesis import strategies as st
 
 import chainrule as cr
 from chainrule.activations import activations
+from chainrule.conventions import OPTIONS, SIDES
 from chainrule.errors import PairError
 from chainrule.losses import LOSSES
 
@@ -51,6 +53,17 @@ def draw_case(seed):
         case = _draw(rng)
         if case is not None:
             return case
+
+
+def conventions():
+    """Any that does not contradict itself."""
+    return st.builds(
+        lambda weights, bias, sign, place: cr.Convention(SIDES[weights], weights, place[0], place[1], bias, sign),
+        st.sampled_from(OPTIONS["weights"]),
+        st.sampled_from(["row", "column", "ones"]),
+        st.sampled_from(OPTIONS["sign"]),
+        st.sampled_from([("sum", "delta"), *(("mean", scale) for scale in OPTIONS["scale"])]),
+    )
 
 
 def _draw(rng):

@@ -8,7 +8,7 @@ import pytest
 from golden import make
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from random_networks import draw_case
+from random_networks import conventions, draw_case
 
 import chainrule as cr
 from chainrule.conventions import CONVENTIONS, ONE, OPTIONS, SIDES, Reading, find_convention
@@ -253,17 +253,6 @@ def test_an_unknown_word_is_refused(option):
 
 
 # ---- the same numbers
-
-
-def conventions():
-    """Any that does not contradict itself."""
-    return st.builds(
-        lambda weights, bias, sign, place: cr.Convention(SIDES[weights], weights, place[0], place[1], bias, sign),
-        st.sampled_from(OPTIONS["weights"]),
-        st.sampled_from(["row", "column", "ones"]),
-        st.sampled_from(OPTIONS["sign"]),
-        st.sampled_from([("sum", "delta"), *(("mean", scale) for scale in OPTIONS["scale"])]),
-    )
 
 
 def in_rows(case):

@@ -26,7 +26,7 @@ LAYERS = [
     "algebra rewrite losses penalties updates",
     "arrays spec transposes",
     "layers rules",
-    "stable products",
+    "stable products reread",
     "identities",
     "derive conventions",
     "graph reissue directional tangents operators",

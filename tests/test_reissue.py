@@ -87,9 +87,34 @@ def test_columns_turn_shapes_facts_and_every_step_is_recorded():
     (Y,) = {n for e in turned.equations for n in toposort(e.expression) if n.op is symbol_op and n.name == "Y"}
     assert "columns_sum_to_one" in Y.value.facts
     assert "rows_sum_to_one" not in Y.value.facts
-    assert turned.steps[: len(d.steps)] == d.steps
-    rules = {s.rule for s in turned.steps[len(d.steps) :]}
-    assert {"transposes_go_inward", "a_scalar_is_its_own_transpose"} <= rules
+    assert {"transposes_go_inward", "a_scalar_is_its_own_transpose"} <= {s.rule for s in turned.steps}
+
+
+def passed_on(derivation):
+    """Each step of the chain rule: to which equation, by which rule, from which shape to which."""
+    return sorted(((s.equation, s.rule, s.shapes) for s in derivation.steps if s.via), key=repr)
+
+
+def test_every_step_of_the_chain_rule_is_read_as_one():
+    d = derived((4, 5, 3), ("tanh", "softmax"), "cross_entropy", weights=True, penalty=True, residual=False)
+
+    turned = in_columns(d)
+
+    expected = [(e, rule, (was[::-1], now[::-1])) for e, rule, (was, now) in passed_on(d)]
+    assert passed_on(turned) == sorted(expected, key=repr)
+    assert "dZ2 A1'" in {text(s.after) for s in turned.steps if s.equation == "dW2"}
+
+
+def test_a_step_read_wrongly_is_caught():
+    d = in_columns(derived((4, 3, 3), ("tanh", "softmax"), "cross_entropy"))
+    steps = list(d.steps)
+    at, s = next((i, s) for i, s in enumerate(steps) if s.equation == "dZ1" and s.rule == "product")
+    W2, dZ2 = s.via[0].args[0], s.before
+
+    assert s.after is W2.T @ dZ2
+    steps[at] = replace(s, after=W2 @ dZ2)  # of the same shape
+
+    assert not verify(replace(d, steps=steps))
 
 
 def test_columns_twice_are_rows():

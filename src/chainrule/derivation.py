@@ -77,7 +77,7 @@ class Derivation:
     @property
     def steps(self) -> tuple[Step, ...]:
         """Every rewriting step, in the order taken."""
-        return self.derived.steps
+        return tuple(self.derived.steps)
 
     def is_transposed(self, name: str) -> bool:
         """Is what this derivation calls by a name the transpose of what the network calls so?"""
@@ -153,9 +153,10 @@ class Derivation:
 
         Parameters
         ----------
-        depth : {"equations", "rules", "steps"}
-            The equations alone; with shapes and the rules that made them, as `print` shows them; or every step, with
-            the reason for it: an identity, or by which indices a derivative is passed on.
+        depth : {"equations", "rules", "steps", "algebra"}
+            The equations alone; with shapes and the rules that made them, as `print` shows them; the steps, with the
+            reason for each: an identity, or by which indices a derivative is passed on; or the same with every
+            algebraic step, also where only numbers, brackets and transposes move.
 
         Examples
         --------
@@ -164,8 +165,8 @@ class Derivation:
         >>> for step in d.steps:
         ...     if step.equation == "dW1":
         ...         print(step.rule, step.shapes, step.why, sep="; ")
-        product; (('n', 3), (4, 3)); W1[k,j] meets X[i,k] in every row i of X W1: the sum of X[i,k] dZ1[i,j] over i is
-        [k,j] of X' dZ1
+        product; (('n', 3), (4, 3)); W1[i,j] meets X[k,i] in [k,j] of X W1, for every example k: the sum over k of
+        X[k,i] dZ1[k,j] is [i,j] of X' dZ1
         """
         return view_text(self.derived, depth)
 
@@ -174,7 +175,7 @@ class Derivation:
 
         Parameters
         ----------
-        view : {"equations", "rules", "steps"}
+        view : {"equations", "rules", "steps", "algebra"}
             As for `view`.
 
         Returns
@@ -278,8 +279,8 @@ class Derivation:
           = X[0,1] · dZ1[0,0] + X[1,1] · dZ1[1,0]
           = 2 · (-0.75) + 4 · (-1.75)
           = -8.5
-          W1[k,j] meets X[i,k] in every row i of X W1: the sum of X[i,k] dZ1[i,j] over i
-          is [k,j] of X' dZ1
+          W1[1,0] meets X[k,1] in [k,0] of X W1, for every example k: the sum over k of
+          X[k,1] dZ1[k,0] is [1,0] of X' dZ1
         """
         worked = self.with_numbers(params, X, Y, digits=digits, **options)
         return worked.entry(self.derived, name, i, j, latex=latex)

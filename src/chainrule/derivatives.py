@@ -79,7 +79,7 @@ class Derivatives:
     @property
     def steps(self) -> tuple[Step, ...]:
         """Every rewriting step, in the order taken."""
-        return self.derived.steps
+        return tuple(self.derived.steps)
 
     def __getitem__(self, name: str) -> Equation:
         for e in self.equations:

@@ -164,9 +164,9 @@ class Derived:
     """The equations of one derivation and every rewriting step behind them."""
 
     equations: tuple[Equation, ...]
-    steps: tuple[Step, ...]
+    steps: Sequence[Step]
     factors: Mapping[str, Node] = field(default_factory=dict)  # of a name that stands for a multiple of what it says
-    origin: Derived | None = None  # what this one is a reading of: its steps come first
+    origin: Derived | None = None  # what this one is a reading of
 
 
 def derive_equations(
@@ -211,7 +211,7 @@ def derive_equations(
     trail: dict[Node, dict[Step, None]] = {}  # the steps to a node from the named ones above it
 
     def settle(node: Node, G: Node) -> Node:
-        if node is loss or not is_atom(node):
+        if node is loss:
             return G
         before = len(rewriter.steps)
         G = rewriter(G)

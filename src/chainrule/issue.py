@@ -12,7 +12,7 @@ from chainrule.expr import Node, define, define_op, hadamard_op, matrix, scale, 
 from chainrule.graph import Graph
 from chainrule.program.listing import Listing
 from chainrule.reissue import Factor, reissue
-from chainrule.rewrite import Rewriter, Rule, on
+from chainrule.rewrite import Later, Rewriter, Rule, on
 from chainrule.rules import numbers_leave_products
 from chainrule.substitute import renamed
 from chainrule.updates import Next, UpdateRule
@@ -132,4 +132,5 @@ def _with_update(
                 body = rewriter(renamed(node.args[0], meanings))
                 meanings[node] = define(node.value, body)
                 equations.append(Equation(node.value, body, node.shape, rule.name, "update"))
-    return replace(derived, equations=(*derived.equations, *equations), steps=(*derived.steps, *rewriter.steps)), nexts
+    steps = Later(lambda: (*derived.steps, *rewriter.steps))
+    return replace(derived, equations=(*derived.equations, *equations), steps=steps), nexts

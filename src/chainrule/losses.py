@@ -225,12 +225,12 @@ huber_of = elementwise(
     "huber_of",
     lambda r, delta=1.0: minimum(abs(r), delta) * (abs(r) - 0.5 * minimum(abs(r), delta)),
     d=lambda r, y, delta: minimum(maximum(r, -delta), delta),
-    text="huber({0})", latex=r"h({0})", kinks=lambda delta: (-delta, delta),
+    rule="huber", text="huber({0})", latex=r"h({0})", kinks=lambda delta: (-delta, delta),
     summary="r^2/2 within delta of 0, delta (|r| - delta/2) beyond (Huber 1964)",
 )  # fmt: skip
 log_cosh_of = elementwise(
     "log_cosh_of", lambda r: abs(r) + softplus(-2 * abs(r)) - math.log(2), d=lambda r, y: tanh(r),
-    text="log_cosh({0})", latex=r"\log\cosh({0})", summary="log(cosh(r)) without overflow",
+    rule="log_cosh", text="log_cosh({0})", latex=r"\log\cosh({0})", summary="log(cosh(r)) without overflow",
 )  # fmt: skip
 
 cross_entropy = loss(

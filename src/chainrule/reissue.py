@@ -2,33 +2,72 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
 from chainrule.derive import Derived, Equation
 from chainrule.expr import (
     Node,
-    add_op,
     define,
     full,
-    hadamard_op,
     is_atom,
-    matmul_op,
     rebuild,
     scale,
-    scale_op,
     symbol_op,
+    toposort,
     toposort_to_names,
+    transpose_op,
     turned,
-    walk,
 )
-from chainrule.rewrite import Rewriter, Rule, Step
+from chainrule.reread import Rereading, scalar_turned, transposed_parameter
+from chainrule.rewrite import Later, Rewriter, Rule, Step
 from chainrule.rules import FINISHING, RENEWED
 from chainrule.transposes import transposes_go_inward
 
 Factor = tuple[Fraction, tuple[tuple[Node, int], ...]]  # a number and powers of 1 x 1 scalars
 ONE: Factor = (Fraction(1), ())
+
+
+@dataclass(frozen=True)
+class Names:
+    """What an expression in the old names is in the new ones."""
+
+    flip: Callable[[str], bool]
+    factor: Callable[[str], Factor]
+    known: dict[Node, Node] = field(default_factory=dict)
+
+    def __call__(self, root: Node) -> Node:
+        """The same value."""
+        for node in toposort_to_names(root):
+            if node in self.known:
+                continue
+            if node.op is symbol_op:
+                name = node.value.name
+                new = turned(node) if self.flip(name) and node.shape != (1, 1) else node
+                self.known[node] = _divided(self.turn(new, name), *self.factor(name))
+            else:
+                assert not is_atom(node), f"{node.name} is used before its equation"
+                self.known[node] = rebuild(node, tuple(self.known[a] for a in node.args))
+        return self.known[root]
+
+    def turn(self, node: Node, name: str) -> Node:
+        """Transposed, where the name is."""
+        return (scalar_turned(node) if node.shape == (1, 1) else node.T) if self.flip(name) else node
+
+    def multiple(self, name: str) -> Factor:
+        """What a name is multiplied by, in the new names."""
+        number, bases = self.factor(name)
+        return number, tuple((self(base), exponent) for base, exponent in bases)
+
+    def multiplied(self, node: Node, name: str) -> Node:
+        """An expression in the new names, multiplied as a name is."""
+        multiple = self.multiple(name)
+        return node if multiple == ONE else scale(node, multiple[0], *multiple[1])
+
+    def add(self, e: Equation, new: Node) -> None:
+        """An equation, and its name in the new reading."""
+        self.known[e.node] = _divided(self.turn(new, e.name), *self.multiple(e.name))
 
 
 def reissue(
@@ -40,39 +79,30 @@ def reissue(
     """The same derivation, every name N now standing for factor(N) N, transposed where flip(N).
 
     Each name in each equation is replaced by what it stands for in the new reading; then the equation is transposed
-    and scaled to give the new meaning of the name on its left, and tidied by the same rules. The scalars of a factor
-    are names of the old reading, too.
+    and scaled to give the new meaning of the name on its left, and tidied by the same rules; and so is every step. The
+    scalars of a factor are names of the old reading, too.
     """
     inward, rewriter = Rewriter((transposes_go_inward,)), Rewriter(rules)
-    steps: list[Step] = []
-    old: dict[Node, Node] = {}  # an expression in the old names -> the same value in the new names
+    names = Names(flip, factor)
+    loss = next(e.name for e in derived.equations if e.phase == "loss")
+    rereading = Rereading(names, names.multiplied, lambda name: factor(name) != ONE, loss=loss, turned=flip(loss))
+    symbols = {n.name: n for n in toposort(*(e.expression for e in derived.equations)) if n.op is symbol_op}
+    own: dict[str, list[Step]] = {}  # what is left to do to each equation, when its steps have been read
     equations: list[Equation] = []
     factors: dict[str, Node] = {}
 
-    def turn(node: Node, name: str) -> Node:
-        return (_scalar_turned(node) if node.shape == (1, 1) else node.T) if flip(name) else node
-
-    def in_new_names(root: Node) -> Node:
-        for node in toposort_to_names(root):
-            if node in old:
-                continue
-            if node.op is symbol_op:
-                name = node.value.name
-                new = turned(node) if flip(name) and node.shape != (1, 1) else node
-                old[node] = _divided(turn(new, name), *factor(name))
-            else:
-                assert not is_atom(node), f"{node.name} is used before its equation"
-                old[node] = rebuild(node, tuple(old[a] for a in node.args))
-        return old[root]
-
     for e in derived.equations:
         inward.equation = rewriter.equation = e.name
-        body = in_new_names(e.expression)
-        number, bases = factor(e.name)
-        powers = tuple((in_new_names(base), exponent) for base, exponent in bases)
-        carried = body if (number, powers) == ONE else scale(body, number, *powers)
-        raw = turn(carried, e.name)
-        if raw.shape == (1, 1) and raw is not carried:
+        steps = own[e.name] = []
+        carried = names.multiplied(names(e.expression), e.name)
+        raw = names.turn(carried, e.name)
+        if e.phase == "backward":
+            raw = rereading.laid(carried)  # its steps have been read as they are
+            of = symbols.get(e.name.removeprefix("d"))
+            if of is not None and (operand := rereading.read(of)).op is transpose_op:
+                steps.append(transposed_parameter(operand, raw, e.name))
+                raw = raw.T
+        elif raw.shape == (1, 1) and raw is not carried:
             steps.append(Step("a_scalar_is_its_own_transpose", carried, raw, e.name))
         tidy = rewriter(inward(raw))  # first of all, so that nothing is collected both ways round
         steps += inward.steps
@@ -83,26 +113,24 @@ def reissue(
             if tidy is not before:
                 steps.append(Step(finish.__name__, before, tidy, e.name, identity=finish.__doc__ or ""))
         new = define(e.name, tidy)
-        old[e.node] = _divided(turn(new, e.name), number, powers)
+        names.add(e, new)
         equations.append(replace(e, expression=tidy, shape=new.shape))
-        if (number, powers) != ONE:
-            factors[e.name] = scale(full(1, (1, 1)), number, *powers)
-    return Derived(tuple(equations), (*derived.steps, *steps), factors, derived)
+        if (multiple := names.multiple(e.name)) != ONE:
+            factors[e.name] = scale(full(1, (1, 1)), multiple[0], *multiple[1])
+    return Derived(tuple(equations), Later(lambda: _all_steps(derived, rereading, own)), factors, derived)
+
+
+def _all_steps(derived: Derived, rereading: Rereading, own: Mapping[str, Sequence[Step]]) -> Iterator[Step]:
+    """By equation, what was done in the old names, read in the new ones, and what was done then."""
+    was: dict[str, list[Step]] = {}
+    for s in derived.steps:
+        was.setdefault(s.equation, []).append(s)
+    for name, steps in own.items():
+        yield from rereading.steps(was.get(name, ()))
+        yield from steps
 
 
 def _divided(node: Node, number: Fraction, powers: tuple[tuple[Node, int], ...]) -> Node:
     if (number, powers) == ONE:
         return node
     return scale(node, 1 / number, *((base, -exponent) for base, exponent in powers))
-
-
-def _scalar_turned(root: Node) -> Node:
-    """s' = s for a 1 x 1 matrix: (a B c)' = c' B' a', so that what is inside is read in the new layout."""
-    sums = (add_op, scale_op, hadamard_op)
-    new: dict[Node, Node] = {}
-    for node in walk([root], lambda n: n.args if n.op in sums else ()):
-        if node.op is matmul_op:
-            new[node] = node.args[1].T @ node.args[0].T
-        else:
-            new[node] = rebuild(node, tuple(new[a] for a in node.args)) if node.op in sums else node
-    return new[root]

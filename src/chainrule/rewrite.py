@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from importlib import import_module
+from typing import overload
 
 from chainrule.errors import DerivationError
 from chainrule.expr import Node, Op, is_atom, rebuild
@@ -37,6 +39,30 @@ class Step:
     def why(self) -> str:
         """One sentence: the identity, or by which indices the derivative is passed on."""
         return str(import_module("chainrule.render.reasons").why(self))  # upwards, and only to be read
+
+
+class Later(Sequence[Step]):
+    """Steps that are made when somebody first asks for them."""
+
+    def __init__(self, make: Callable[[], Iterable[Step]]) -> None:
+        self._make = make
+
+    @cached_property
+    def _steps(self) -> tuple[Step, ...]:
+        return tuple(self._make())
+
+    @overload
+    def __getitem__(self, at: int) -> Step: ...
+    @overload
+    def __getitem__(self, at: slice) -> tuple[Step, ...]: ...
+    def __getitem__(self, at: int | slice) -> Step | tuple[Step, ...]:
+        return self._steps[at]
+
+    def __len__(self) -> int:
+        return len(self._steps)
+
+    def __reduce__(self) -> tuple[type, tuple[tuple[Step, ...]]]:
+        return tuple, (self._steps,)
 
 
 def on(*ops: Op) -> Callable[[Rule], Rule]:

@@ -147,7 +147,7 @@ def constant_matrix_is_an_outer_product(node: Node) -> Node | None:
 
 @on(matmul_op)
 def known_row_sums(node: Node) -> Node | None:
-    """A 1 = s 1 where every row of A sums to s, as those of one-hot targets and of probabilities do; so 1' A."""
+    """A 1 = s 1 where every row of A sums to s, as one-hot targets and probabilities do; 1' A = s 1' of columns."""
     a, b = node.args
     if is_ones_column(b) and (s := line_sum(a, 1)) is not None:
         return scale(ones(node.shape[0]), s)
@@ -375,7 +375,7 @@ def names_are_used(called: Mapping[Node, Node]) -> tuple[Rule, ...]:
     """Rules that put the names of a derivation in place of what they stand for."""
 
     def the_name_is_used(node: Node) -> Node | None:
-        """tanh(Z1) is A1 where an equation says so."""
+        """f(Z) = A, where an equation gives f(Z) the name A."""
         return called.get(node)
 
     @on(logistic.op)

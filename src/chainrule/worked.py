@@ -12,12 +12,12 @@ from chainrule.arrays import Array, Arrays, as_data, as_targets, as_weights, che
 from chainrule.derive import Derived, Equation
 from chainrule.errors import UnknownNameError, nearest
 from chainrule.evaluate import evaluate_all
-from chainrule.expr import Node, is_atom, matmul_op, ones_op, symbol_op, toposort, toposort_to_names
+from chainrule.expr import Node, matmul_op, ones_op, symbol_op, toposort, toposort_to_names
 from chainrule.layers import whole
 from chainrule.losses import Targets
 from chainrule.program.listing import Listing
 from chainrule.render.entry import entry_latex, entry_text
-from chainrule.render.reasons import warning, why
+from chainrule.render.reasons import entry_reasons
 from chainrule.render.views import steps_of
 from chainrule.render.worked import Groups, worked_latex, worked_text
 
@@ -65,8 +65,7 @@ class Worked:
         e = next((e for e in self.equations if e.name == name), None)
         if e is None:
             raise UnknownNameError(f"no equation for {name!r}{nearest(name, [e.name for e in self.equations])}")
-        steps = [] if derived.origin else [s for s in steps_of(derived, e) if s.via and s.via[0].op is matmul_op]
-        reasons = [why(s) for s in steps if is_atom(s.before)] + [f"note: {w}" for s in steps if (w := warning(s))]
+        reasons = entry_reasons(e, steps_of(derived, e), i, j)
         write = entry_latex if latex else entry_text
         return write(e, i, j, self.values, self.digits, reasons)
 

@@ -344,7 +344,7 @@ def test_a_wrong_complement_of_a_named_logistic_is_caught(monkeypatch):
 
 
 def test_a_wrong_transpose_of_a_scalar_is_caught(monkeypatch):
-    monkeypatch.setattr(reissue, "_scalar_turned", lambda node: -node)
+    monkeypatch.setattr(reissue, "scalar_turned", lambda node: -node)
 
     found = verify(in_columns(derived((4, 5, 3), ("tanh", "softmax"), "cross_entropy")))
 

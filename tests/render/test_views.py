@@ -22,7 +22,7 @@ NETS = {
 }
 
 
-@pytest.mark.parametrize("depth", ["equations", "rules", "steps"])
+@pytest.mark.parametrize("depth", ["equations", "rules", "steps", "algebra"])
 @pytest.mark.parametrize("layout", ["rows", "columns"])
 @pytest.mark.parametrize("name", NETS)
 def test_a_view_fits_the_terminal_and_names_every_equation(name, layout, depth):
@@ -40,8 +40,10 @@ def test_the_deeper_view_says_more():
 
     assert d.view() in str(d)
     assert "(n x 5)" not in d.view("equations")
-    assert len(d.view("equations")) < len(d.view("rules")) < len(d.view("steps"))
-    with pytest.raises(UnknownNameError, match=r"a view is one of equations, rules, steps, got 'step'.*'steps'"):
+    assert len(d.view("equations")) < len(d.view("rules")) < len(d.view("steps")) < len(d.view("algebra"))
+    with pytest.raises(
+        UnknownNameError, match=r"a view is one of equations, rules, steps, algebra, got 'step'.*'steps'"
+    ):
         d.view("step")
 
 
@@ -51,8 +53,9 @@ def test_the_steps_say_why_by_index():
 
     assert "the loss reaches W2 only through Z2; A1' dZ2 collects it over the rows" in text
     assert "the loss reaches Z1 only through A1; dZ2 W2' brings it back from Z2" in text
-    assert "the sum of A1[i,k] dZ2[i,j] over i is [k,j] of A1' dZ2" in text
-    assert "b1[0,j] is added in every row: the sum of dZ1[i,j] over i is 1' dZ1" in text
+    assert "W2[i,j] meets A1[k,i] in [k,j] of A1 W2, for every example k: " in text
+    assert "the sum over k of A1[k,i] dZ2[k,j] is [i,j] of A1' dZ2" in text
+    assert "b1[0,j] is added in every row k: the sum over k of dZ1[k,j] is [0,j] of 1' dZ1" in text
     assert "every row of A sums to s" in text  # where (P - Y)/n comes from
 
 
@@ -129,7 +132,7 @@ def test_every_view_typesets(name, layout, tmp_path):
     d = net.derive(layout)
     X = np.linspace(-1, 1, 2 * net.inputs).reshape(2, -1)
     data = net.init(0), X, np.eye(net.outputs)[:2]
-    parts = [d.latex(view) for view in ("equations", "rules", "steps")]
+    parts = [d.latex(view) for view in ("equations", "rules", "steps", "algebra")]
     parts += [d.with_numbers(*data).latex(), d.entry("dZ1", 1, 1, *data, latex=True)]
     body = "\n\n".join(parts)
     paper = tmp_path / "paper.tex"
@@ -147,7 +150,7 @@ def test_every_view_typesets(name, layout, tmp_path):
 
 def test_latex_of_the_steps_has_every_step():
     d = NETS["plain"].derive()
-    latex = d.latex("steps")
+    latex = d.latex("algebra")
 
     assert latex.count(r"\textit{") == len(d.steps)
     assert r"A_{1}^{\top} \delta^{2}" in latex

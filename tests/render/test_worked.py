@@ -137,7 +137,7 @@ def test_one_entry_says_its_row_and_its_column():
 
     assert "dW2[1,0] is row 1 of A1' times column 0 of dZ2, plus 0.1 times W2[1,0]" in text
     assert "= A1[0,1] · dZ2[0,0] + A1[1,1] · dZ2[1,0] + A1[2,1] · dZ2[2,0] + ..." in text
-    assert "the sum of A1[i,k] dZ2[i,j]" in text
+    assert "of A1[k,1] dZ2[k,0] is [1,0] of A1' dZ2" in text
     assert "note: shapes do not decide here: dZ2' A1" in text
 
 

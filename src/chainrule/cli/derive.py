@@ -110,7 +110,8 @@ def derive(
     sample_weight
         Weigh every example.
     view
-        equations alone; rules: with shapes and the rules that made them; steps: every step with its reason.
+        equations alone; rules: with shapes and the rules that made them; steps: with the reason for each; algebra:
+        with every algebraic step.
     entry
         Explain one entry by its indices, which count from 0: "dW2[1,0]".
     numbers
@@ -155,11 +156,11 @@ def derive(
         written = _with_numbers(network, derivation, entry, six_steps, values, digits, latex)
     else:
         written = _written(derivation, view, latex, source, part)
-    deliver(written, output)
     bare = latex or source is not None  # nothing but LaTeX or a program may stand there
     if bare or chosen or view != "rules":  # which do not say it themselves
         for note in derivation.notes:
             complain(note, kind="note")
+    deliver(written, output)
     if verification is not None:
         (remark if bare and output is None else say)(str(verification))
     return OK

@@ -28,8 +28,8 @@ from chainrule.render.notation import (
     form,
 )
 from chainrule.render.numbers import number_text
+from chainrule.render.reasons import Shown
 from chainrule.render.text import without_repeats
-from chainrule.rewrite import Step
 from chainrule.shapes import Shape, Size
 
 Derivatives = Literal["delta", "partial"]
@@ -278,7 +278,7 @@ def equations_latex(
 
 
 def steps_latex(
-    listed: Sequence[tuple[Equation, str, Sequence[tuple[Step, str]]]],
+    listed: Sequence[tuple[Equation, str, Sequence[Shown]]],
     *,
     derivatives: Derivatives = "delta",
     multiples: Collection[str] = (),
@@ -291,16 +291,18 @@ def steps_latex(
     return "\n\n".join([*said, *(_steps(e, lead, steps, to) for e, lead, steps in listed)])
 
 
-def _steps(e: Equation, lead: str, steps: Sequence[tuple[Step, str]], to: Notation) -> str:
+def _steps(e: Equation, lead: str, shown: Sequence[Shown], to: Notation) -> str:
     def formula(node: Node, before: str) -> list[str]:
         pieces = (to.name(node.value) if node.op is define_op else compose(node, to)).pieces
         first, *more = broken(pieces, LINE - GAPS, LINE - GAPS, _indent, to.space)
         return [f"{before} {joined(first)}", *(f"&{_quads(line[0])} {{}}{joined(line)}" for line in more)]
 
-    rows = [*formula(e.expression, f"{to.name(e.name).text} &="), *_words(lead or e.rule)]
-    for number, (s, reason) in enumerate(steps, 1):
-        rows += [rf"&\textit{{{number}. {_escaped(s.rule.replace('_', ' '))}}}"]
-        rows += formula(s.before, "&") + formula(s.after, "&=" if s.via is None else r"&\mapsto") + _words(reason)
+    rows = [*formula(e.expression, f"{to.name(e.name).text} &="), *_words(lead)]
+    for each in shown:
+        rows += [rf"&\textit{{{_escaped(line)}}}" for line in textwrap.wrap(each.title, int(LINE - GAPS))]
+        for s in each.steps:
+            rows += formula(s.before, "&") + formula(s.after, "&=" if s.via is None else r"&\mapsto")
+        rows += [row for sentence in each.sentences for row in _words(sentence)]
     return _display(rows)
 
 

@@ -6,17 +6,21 @@ decided, `also_fits` says what else would fit.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 from chainrule.derive import Equation
 from chainrule.expr import (
     Node,
+    Symbol,
+    apply,
     full,
     hadamard_op,
     is_atom,
     matmul_op,
     scale,
     scale_op,
+    symbol_op,
     toposort_to_names,
     transpose_op,
 )
@@ -24,63 +28,115 @@ from chainrule.functions import function_of, is_function
 from chainrule.layers import ROWS
 from chainrule.render.notation import is_ones
 from chainrule.render.text import formula
-from chainrule.rewrite import Step
-from chainrule.shapes import show
+from chainrule.rewrite import Rewriter, Step
+from chainrule.shapes import Shape, show
 from chainrule.stack import block_op, hstack_op, vstack_op
+from chainrule.transposes import transposes_go_inward
 
 BRACKETED = (transpose_op, hstack_op, vstack_op, block_op)  # clear without more brackets
+Index = int | str  # a number, or a letter for any
 LONG = 18  # letters: a longer factor is spoken of, not repeated
 
 
-def why(step: Step) -> str:
-    """One sentence about a step."""
+@dataclass(frozen=True)
+class Shown:
+    """A step with its reason; or several that only move numbers and brackets, in short."""
+
+    title: str
+    steps: Sequence[Step]  # whose formulas are shown
+    sentences: Sequence[str] = ()
+
+
+def why(step: Step, i: Index = "i", j: Index = "j") -> str:
+    """One sentence about a step, for the entry [i,j] of what is differentiated by."""
     if step.via is None:
         return " ".join((step.identity or step.rule.replace("_", " ")).split()).removesuffix(".")
-    Y, i = step.via
+    Y, place = step.via
+    operand = Y.args[place]
     if Y.op is matmul_op:
-        return _of_product(step, Y, i)
+        return _of_product(step, Y, place, i, j)
     if Y.op is scale_op:
-        return _of_coefficient(Y, i)
+        return _of_coefficient(Y, place)
+    i, j = _index(operand.shape, i, j)
     if Y.op is transpose_op:
-        return "entry [j,i] of a transpose is entry [i,j] of what it transposes"
+        return f"[{i},{j}] of {_called(operand, 'it')} is [{j},{i}] of its transpose"
     if Y.op is hadamard_op:
-        other = _called(Y.args[1 - i], "the other factor")
-        return f"entry by entry: [i,j] of {_called(Y.args[i], 'one factor')} meets only [i,j] of {other}"
+        other = _called(Y.args[1 - place], "the other factor")
+        return f"entry by entry: [{i},{j}] of {_called(operand, 'one factor')} meets only [{i},{j}] of {other}"
     if Y.op in (hstack_op, vstack_op):
-        return f"each entry of {_called(Y.args[i], 'a part')} stands once in the stack: its block of the derivative"
+        return f"each entry of {_called(operand, 'a part')} stands once in the stack: its block of the derivative"
     if Y.op is block_op:
-        return (
-            f"each entry of the block is one of {_called(Y.args[i], 'the whole')}: what is beside it has derivative 0"
-        )
+        return f"each entry of the block is one of {_called(operand, 'the whole')}: what is beside it has derivative 0"
     function = function_of(Y)
     if function.whole:
-        return f"{step.rule}: every entry may depend on every entry of {_called(Y.args[i], 'its operand')}"
+        return f"{step.rule}: every entry may depend on every entry of {_called(operand, 'its operand')}"
     if function.axis is None:
-        here = f"[i,j] of {_called(Y, step.rule)} depends on [i,j] of {_called(Y.args[i], 'its operand')} alone"
-        return f"{here}: times the slope of {step.rule}"
+        here = f"[{i},{j}] of {_called(Y, step.rule)} depends on [{i},{j}] of {_called(operand, 'its operand')} alone"
+        return f"{here}: times the slope of {step.rule} there"
     line = "row" if function.axis else "column"
     return f"{step.rule} mixes the entries of one {line} and no two {line}s: its Jacobian is applied {line} by {line}"
 
 
-def _of_product(step: Step, Y: Node, i: int) -> str:
-    """By indices, what a factor of A B has to do with G, the derivative by the product."""
-    A, B = Y.args
-    G, other = _called(step.before, "G"), Y.args[1 - i]
-    if is_ones(other) and (i == 1) == (other.op is not transpose_op):  # 1 b, or c 1'
-        line, index, over = ("row", "[0,j]", "i") if i else ("column", "[i,0]", "j")
-        summed = f"the sum of {G}[i,j] over {over} is {_called(step.after, 'its share')}"
-        return f"{_called(Y.args[i], 'it')}{index} is added in every {line}: {summed}"
+def _index(shape: Shape, i: Index, j: Index) -> tuple[Index, Index]:
+    """An index of a single row or column is 0."""
+    return 0 if shape[0] == 1 else i, 0 if shape[1] == 1 else j
+
+
+def _of_product(step: Step, Y: Node, place: int, i: Index, j: Index) -> str:
+    """By indices, what an entry of a factor of A B has to do with G, the derivative by the product."""
+    operand, other = Y.args[place], Y.args[1 - place]
+    adds_up = (place == 1) == (other.op is transpose_op)  # 1' M or M 1, not 1 b or c 1'
+    if is_ones(other) and adds_up:
+        return "each entry is one of those that are added up: it has the derivative of their sum"
+    of = operand.args[0] if operand.op is transpose_op else operand
+    i, j = _index(of.shape, i, j)
+    r, c = (j, i) if of is not operand else (i, j)  # its place in the product
+    summed = Y.shape[place == 0]
+    k = 0 if summed == 1 else "k"
+    there, meets = ((r, k), (c, k)) if place == 0 else ((k, c), (k, r))
+    G, coefficient = _bare(step.before)
+    signal, result = _entry(G, *there, "G"), f"[{i},{j}] of {_spoken(passed_on(step))}"
     if is_ones(other):
-        return f"entries of a {'column' if i else 'row'} are added up, each once: each has the derivative of the sum"
-    a, b, after = _called(A, "A"), _called(B, "B"), _called(step.after, "the share")
-    if i:
-        return (
-            f"{b}[k,j] meets {a}[i,k] in every row i of {a} {b}: the sum of {a}[i,k] {G}[i,j] over i "
-            f"is [k,j] of {after}"
-        )
-    return (
-        f"{a}[i,k] meets {b}[k,j] in every column j of {a} {b}: the sum of {G}[i,j] {b}[k,j] over j is [i,k] of {after}"
-    )
+        line = "row" if place else "column"
+        added = f"{_entry(of, i, j, 'it')} is added in every {line} k"
+        return f"{added}: the sum over k of {coefficient(signal)} is {result}"
+    partner = _entry(other, *meets, "B" if place == 0 else "A")
+    product = f"{_called(Y.args[0], 'A')} {_called(Y.args[1], 'B')}"
+    met = f"{_entry(of, i, j, 'A' if place == 0 else 'B')} meets {partner} in [{there[0]},{there[1]}] of {product}"
+    terms = [signal, partner] if (place == 0) == (of is operand) else [partner, signal]
+    passed = coefficient(" ".join(terms))
+    if summed == 1:
+        return f"{met} alone: {passed} is {result}"
+    return f"{met}, for every {'example k' if summed == ROWS else 'k'}: the sum over k of {passed} is {result}"
+
+
+def _spoken(node: Node) -> str:
+    written = formula(node)
+    return written if len(written) <= 2 * LONG else "the share"
+
+
+def _bare(G: Node) -> tuple[Node, Callable[[str], str]]:
+    """A derivative without its coefficient, and how a term is written that has it."""
+    if G.op is not scale_op:
+        return G, str
+    number, exponents = G.value
+    powers = list(zip(G.args[1:], exponents, strict=True))
+    return G.args[0], lambda term: formula(scale(apply(symbol_op, shape=(1, 1), value=Symbol(term)), number, *powers))
+
+
+def _entry(node: Node, r: Index, c: Index, otherwise: str) -> str:
+    """An entry, of what is transposed by the other index."""
+    if node.op is transpose_op:
+        return _entry(node.args[0], c, r, otherwise)
+    r, c = _index(node.shape, r, c)
+    return f"{_called(node, otherwise)}[{r},{c}]"
+
+
+def passed_on(step: Step) -> Node:
+    """What a product passes on to the matrix in it: of W' the derivative by W, its transposes at the names."""
+    assert step.via is not None
+    Y, i = step.via
+    return Rewriter((transposes_go_inward,))(step.after.T) if Y.args[i].op is transpose_op else step.after
 
 
 def _of_coefficient(Y: Node, i: int) -> str:
@@ -97,12 +153,41 @@ def _called(node: Node, otherwise: str) -> str:
     return short if len(short) <= LONG else otherwise
 
 
+def entry_reasons(e: Equation, steps: Iterable[Step], i: int, j: int) -> list[str]:
+    """Why an entry of a derivative is what it is: by which indices it is passed on, and by which slopes multiplied."""
+    said = []
+    for s in steps:
+        if s.via is not None and (is_function(s.via[0]) or s in set(signals_passed_on([s]))):
+            operand = s.via[0].args[s.via[1]]
+            of = operand.args[0] if operand.op is transpose_op else operand
+            said.append(why(s, i, j) if of.shape == e.shape else why(s))
+            said += [f"note: {found}"] if (found := warning(s)) else []
+    return list(dict.fromkeys(said))
+
+
+def is_bookkeeping(step: Step) -> bool:
+    """Does a rewriting only move numbers, brackets and transposes: are there the same names and functions before?"""
+    return step.via is None and _meant(step.before) == _meant(step.after)
+
+
+def _meant(root: Node) -> set[object]:
+    """Names, and functions with what they are of, whatever is transposed."""
+    found: set[object] = set()
+    for node in toposort_to_names(root):
+        if is_atom(node):
+            found.add(node.name)
+        elif is_function(node):
+            bare = (a.args[0] if a.op is transpose_op else a for a in node.args)
+            found.add((node.op.name.removesuffix(".twin"), node.value, *bare))
+    return found
+
+
 def also_fits(step: Step) -> tuple[str, ...]:
     """Other products of the same two matrices that have the right shape: where there are, shapes prove nothing."""
     if step.via is None or step.via[0].op is not matmul_op:
         return ()
     Y, i = step.via
-    factor, G, wanted = Y.args[1 - i], step.before, Y.args[i].shape
+    factor, (G, _), wanted = Y.args[1 - i], _bare(step.before), Y.args[i].shape
     if is_ones(factor) or factor.shape == (1, 1) or G.shape == (1, 1):
         return ()
     found = []
@@ -110,7 +195,7 @@ def also_fits(step: Step) -> tuple[str, ...]:
         for second in (G, G.T) if first in (factor, factor.T) else (factor, factor.T):
             if first.shape[1] == second.shape[0] and (first.shape[0], second.shape[1]) == wanted:
                 product = first @ second
-                if product is not step.after:
+                if product is not _bare(step.after)[0]:
                     found.append(formula(product))
     return tuple(found)
 
@@ -135,8 +220,12 @@ def reached(name: str, equations: Iterable[Equation], steps: Iterable[Step]) -> 
         return f"{name} enters the loss itself"
     only = "only " if len(users) == 1 else ""
     way = f"the loss reaches {name} {only}through {' and '.join(through)}{', and directly' if directly else ''}"
-    products = (s for s in steps if s.via and s.via[0].op is matmul_op and is_atom(s.before) and s.before.name)
-    return way + "".join(f"; {formula(s.after)} {_brings(s)}" for s in products)
+    return way + "".join(f"; {formula(passed_on(s))} {_brings(s)}" for s in signals_passed_on(steps))
+
+
+def signals_passed_on(steps: Iterable[Step]) -> Iterator[Step]:
+    """The products on the way from one named derivative to the next."""
+    return (s for s in steps if s.via and s.via[0].op is matmul_op and is_atom(_bare(s.before)[0]))
 
 
 def _brings(s: Step) -> str:
@@ -144,7 +233,7 @@ def _brings(s: Step) -> str:
     Y, i = s.via
     if Y.shape[i == 0] == ROWS:  # the summed index counts the examples
         return f"collects it over the {'rows' if i else 'columns'}"
-    return f"brings it back from {str(s.before.name)[1:]}"
+    return f"brings it back from {str(_bare(s.before)[0].name).removeprefix('d')}"
 
 
 def _users(name: str, equations: Iterable[Equation]) -> Iterator[Equation]:

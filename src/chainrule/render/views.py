@@ -1,33 +1,37 @@
-"""A derivation at three depths: its equations, with their rules, and every step with its reason; text and LaTeX."""
+"""A derivation at four depths, as text and LaTeX: equations; with rules; steps with reasons; every algebraic step."""
 
 from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterator, Sequence
+from itertools import groupby
 from typing import Any, Literal, get_args
 
 from chainrule.derive import Derived, Equation
 from chainrule.errors import UnknownNameError, nearest
-from chainrule.expr import full_op, is_atom, ones_op, walk
+from chainrule.expr import full, full_op, is_atom, ones_op, walk
 from chainrule.matrix_functions import is_identity
 from chainrule.render.latex import equations_latex, steps_latex
-from chainrule.render.reasons import reached, warning, why
+from chainrule.render.reasons import Shown, is_bookkeeping, reached, signals_passed_on, warning, why
 from chainrule.render.text import WIDTH, equations_text, formula, formula_lines
 from chainrule.rewrite import Step
 from chainrule.shapes import show
 
-Depth = Literal["equations", "rules", "steps"]
+Depth = Literal["equations", "rules", "steps", "algebra"]
 ONES = "where a matrix must stand, 1 is a column of ones, 1' a row of them, and in a sum or beside ∘ a whole matrix"
 ALIKE = "steps of which both sides read alike are left out"
 DEPTHS: tuple[str, ...] = get_args(Depth)
+STEPS = ("steps", "algebra")  # the depths that show steps: with a reason for each, or for all but the bookkeeping
+FEW = 3  # steps of bookkeeping whose formulas are shown
+ONE = full(1, (1, 1))
 
 
 def view_text(derived: Derived, depth: str) -> str:
     """A derivation as plain text, within 80 columns."""
     _check(depth)
-    if depth == "steps":
+    if depth in STEPS:
         key = legend(derived.steps)
-        return "\n".join([*key, *([""] if key else []), *_explained(derived)]).rstrip()
+        return "\n".join([*key, *([""] if key else []), *_explained(derived, every=depth == "algebra")]).rstrip()
     return equations_text(derived.equations, rules=depth == "rules")
 
 
@@ -39,8 +43,9 @@ def view_latex(
     own = derived.factors.get("loss")
     multiples = [e.name for e in derived.equations if derived.factors.get(e.name) is not own]
     how: dict[str, Any] = {"derivatives": derivatives, "multiples": multiples, "notes": notes}
-    if depth == "steps":
-        listed = [(e, lead(derived, e), [(s, why(s)) for s in _shown(derived, e)]) for e in derived.equations]
+    if depth in STEPS:
+        every = depth == "algebra"
+        listed = [(e, _lead(derived, e), list(_shown(derived, e, every=every))) for e in derived.equations]
         return steps_latex(listed, **how)
     return equations_latex(derived.equations, rules=depth == "rules", **how)
 
@@ -64,15 +69,29 @@ def reads_alike(step: Step) -> bool:
     return step.via is None and formula(step.before) == formula(step.after)
 
 
-def _shown(derived: Derived, equation: Equation) -> list[Step]:
-    return [s for s in steps_of(derived, equation) if not reads_alike(s)]
+def _shown(derived: Derived, e: Equation, *, every: bool) -> Iterator[Shown]:
+    """The steps to an equation, numbered, those left out of which both sides read alike."""
+    number = 1
+    re_read = derived.origin is not None and e.phase != "backward"  # its transposes only say so
+    steps = [s for s in steps_of(derived, e) if not reads_alike(s)]
+    steps = [s for s in steps if every or not (re_read and is_bookkeeping(s))]
+    for in_short, group in groupby(steps, lambda s: not every and is_bookkeeping(s)):
+        run = list(group)
+        rules = [s.rule.replace("_", " ") for s in run]
+        if in_short and len(run) > FEW:
+            yield Shown(f"{number}-{number + len(run) - 1}. {', '.join(dict.fromkeys(rules))}", ())
+        else:
+            for at, (s, rule) in enumerate(zip(run, rules, strict=True), number):
+                notes = [f"note: {found}"] if (found := warning(s)) else []
+                yield Shown(f"{at}. {rule}", (s,), () if in_short else (why(s), *notes))
+        number += len(run)
 
 
-def lead(derived: Derived, equation: Equation) -> str:
-    """How the loss depends on what is differentiated by, in one sentence; nothing for other equations."""
-    first = derived.origin or derived
-    of, steps = equation.name.removeprefix("d"), steps_of(first, equation)
-    return reached(of, first.equations, steps) if equation.phase == "backward" else ""
+def _lead(derived: Derived, e: Equation) -> str:
+    """How the loss depends on what is differentiated by, in one sentence; of other equations, what made them."""
+    if e.phase != "backward":
+        return e.rule
+    return reached(e.name.removeprefix("d"), derived.equations, steps_of(derived, e))
 
 
 def _check(depth: str) -> None:
@@ -80,21 +99,20 @@ def _check(depth: str) -> None:
         raise UnknownNameError(f"a view is one of {', '.join(DEPTHS)}, got {depth!r}{nearest(depth, DEPTHS)}")
 
 
-def _explained(derived: Derived) -> Iterator[str]:
+def _explained(derived: Derived, *, every: bool) -> Iterator[str]:
     """Every equation with its shape, and below it how it came about; what an identity says is said once."""
     said: set[str] = set()
-    first = derived.origin or derived
-    before = {e.name: e for e in first.equations}
+    first = derived.origin.equations if derived.origin and every else ()
+    before = {e.name: e for e in first if e.phase in ("forward", "loss")}
     for e in derived.equations:
         yield from _headed(e)
-        yield from _sentence(lead(derived, e) or e.rule, 2)
-        old = _shown(first, e)
-        if derived.origin and old:
-            yield from formula_lines(before[e.name].expression, f"  read in rows, {e.name} = ")
-        for number, s in enumerate(_shown(derived, e), 1):
-            if derived.origin and number == len(old) + 1:
-                yield "  read as it stands above"
-            yield from _step(s, number, said)
+        yield from _sentence(_lead(derived, e), 2)
+        if e.name in before:
+            yield from formula_lines(before[e.name].expression, f"  in rows, as the network has it, {e.name} = ")
+        for shown in _shown(derived, e, every=every):
+            yield from _in_text(shown, said)
+        if times := _multiple(derived, e):
+            yield from _sentence(times, 2)
         yield ""
 
 
@@ -104,22 +122,47 @@ def _headed(e: Equation) -> Iterator[str]:
     yield from [*lines[:-1], lines[-1].ljust(WIDTH - len(shape)) + shape] if fits else [*lines, shape.rjust(WIDTH)]
 
 
-def _step(s: Step, number: int, said: set[str]) -> Iterator[str]:
+def _in_text(shown: Shown, said: set[str]) -> Iterator[str]:
+    """An identity is written out where it is used first."""
+    if not shown.sentences:
+        yield from _in_short(shown)
+        return
+    (s,) = shown.steps
     shapes = " -> ".join(dict.fromkeys(map(show, s.shapes)))
-    rule = f"  {number}. {s.rule.replace('_', ' ')}"
-    yield rule.ljust(WIDTH - len(shapes)) + shapes
+    yield f"  {shown.title}".ljust(WIDTH - len(shapes)) + shapes
     sign = "=" if s.via is None else "->"
     line = f"     {formula(s.before)}  {sign}  {formula(s.after)}"
-    if len(line) <= WIDTH:
-        yield line
-    else:
-        yield from [*formula_lines(s.before, "     "), *formula_lines(s.after, f"  {sign:<3}")]
-    if s.via is not None or s.rule not in said:
-        said.add(s.rule)
-        yield from _sentence(why(s), 7)
-    if found := warning(s):
-        yield from _sentence(f"note: {found}", 7)
+    yield from [line] if len(line) <= WIDTH else _below(s, sign)
+    for sentence in shown.sentences if s.via is not None or s.rule not in said else ():
+        yield from _sentence(sentence, 7)
+    said.add(s.rule)
 
 
-def _sentence(text: str, indent: int) -> Sequence[str]:
-    return textwrap.wrap(text, WIDTH, initial_indent=" " * indent, subsequent_indent=" " * indent)
+def _in_short(shown: Shown) -> Iterator[str]:
+    """On one line, if there is room for the formulas."""
+    formulas = "".join(f":  {formula(s.before)}  =  {formula(s.after)}" for s in shown.steps)
+    line = f"  {shown.title}{formulas}"
+    yield from [line] if len(line) <= WIDTH else _sentence(shown.title, 2, 5)
+    if len(line) > WIDTH:
+        for s in shown.steps:
+            yield from _below(s, "=")
+
+
+def _below(s: Step, sign: str) -> list[str]:
+    return [*formula_lines(s.before, "     "), *formula_lines(s.after, f"  {sign:<3}")]
+
+
+def _multiple(derived: Derived, e: Equation) -> str:
+    """Where a derivative is a multiple by the name it has, and what comes from the loss itself is not yet one."""
+    k = derived.factors.get(e.name, ONE)
+    own = derived.factors.get(next(each.name for each in derived.equations if each.phase == "loss"), ONE)
+    steps = steps_of(derived, e)
+    if k is own or not any(s.before is ONE and s.via for s in steps):
+        return ""
+    what = "what comes from the loss itself, times" if any(signals_passed_on(steps)) else "times"
+    return f"{what} {formula(k)}: {e.name} is {formula(k)} times the derivative of the loss"
+
+
+def _sentence(text: str, indent: int, more: int | None = None) -> Sequence[str]:
+    after = indent if more is None else more
+    return textwrap.wrap(text, WIDTH, initial_indent=" " * indent, subsequent_indent=" " * after)
