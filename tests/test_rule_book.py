@@ -1,6 +1,7 @@
 """Every record of the rule book, through the same tests, against its reference in references.py."""
 
 import math
+from dataclasses import replace
 from functools import partial
 from unittest.mock import patch
 
@@ -134,7 +135,10 @@ def check_derivatives_against_autograd(function, reference):
 
 
 def check_kinks(function, reference):
-    """The subgradients are those that are promised; at a break that is no kink the derivative is continuous."""
+    """The subgradients are those that are promised; at a break that is no kink the derivative is continuous.
+
+    At a kink the function is continuous, and where it is said to jump it is not.
+    """
     slopes = reference.slopes(*settings_of(function))
     x = np.array(sorted(slopes))
     first, second = derivatives(function)
@@ -142,7 +146,11 @@ def check_kinks(function, reference):
     others = {*reference.breaks(*settings_of(function))} - {*slopes, *reference.edges}
     smooth = np.array([p for p in others if low < p])
 
-    assert sorted(function.kinks(*function.values)) == x.tolist()
+    kinks, jumps = function.kinks(*function.values), function.jumps(*function.values)
+    assert sorted((*kinks, *jumps)) == x.tolist()
+    for places, jumping in ((kinks, False), (jumps, True)):
+        below, above = (reference.value(np.array(places) + side, *settings_of(function)) for side in (-1e-9, 1e-9))
+        assert (np.abs(above - below) > 1e-6).all() if jumping else (np.abs(above - below) < 1e-6).all()
     with strictly():
         assert_near(values_of(first, x), np.array([slopes[p] for p in x]), rtol=1e-15, at=x)
         assert np.isfinite(values_of(second, x)).all()
@@ -420,6 +428,7 @@ PLANTED = {
     "a value that overflows": (check_values, {"kernel": lambda x: np.sinh(x) / np.cosh(x)}),
     "a value that loses digits": (check_values, {"kernel": lambda x: 1 - 2 / (np.exp(2 * np.minimum(x, 300)) + 1)}),
     "a kink that is not there": (check_kinks, {"kinks": lambda: (0.0,)}),
+    "a jump that is not there": (check_kinks, {"jumps": lambda: (0.0,)}),
     "a range that is too narrow": (check_range, {"range": Interval(0, 1)}),
 }
 
@@ -433,6 +442,16 @@ def test_a_planted_mistake_is_found(book, mistake):
     check(right, REFERENCES["tanh"])
     with pytest.raises((AssertionError, FloatingPointError)):
         check(planted, REFERENCES["tanh"])
+
+
+@pytest.mark.parametrize(("name", "said"), [("step", {"kinks": lambda: (0.0,)}), ("relu", {"jumps": lambda: (0.0,)})])
+def test_a_jump_is_no_kink_and_a_kink_no_jump(book, name, said):
+    record, none = RECORDS[name], lambda: ()
+    wrong = replace(record, **{"kinks": none, "jumps": none} | said)
+
+    check_kinks(record, REFERENCES[name])
+    with pytest.raises(AssertionError):
+        check_kinks(wrong, REFERENCES[name])
 
 
 def test_a_planted_subgradient_is_found(book):

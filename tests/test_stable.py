@@ -67,6 +67,17 @@ def test_at_a_kink_it_says_where():
     assert any("‖x‖ has a kink where x is 0" in note for note in d.notes)
 
 
+def test_where_a_function_jumps_it_has_no_derivative_and_no_kink():
+    x = cr.matrix("x", "n", 1)
+    d = differentiate(cr.sum(cr.step(x) + cr.sign(x) * x), x)
+
+    assert "[x > 0] jumps where x is 0: there its derivative is not defined, elsewhere it is 0" in d.notes
+    assert "sign(x) jumps where x is 0: there its derivative is not defined, elsewhere it is 0" in d.notes
+    assert not any("kink" in note or "subgradient" in note for note in d.notes)
+    with pytest.raises(DerivationError, match=r"step jumps at 0, and entry \[2, 1\] of x is 0"):
+        d.at({"x": [[1.0], [0.0]]})
+
+
 def test_a_derivative_of_no_symbol_is_refused():
     with pytest.raises(DerivationError, match="is none: use gradient"):
         differentiate(cr.sum(cr.exp(Z)), cr.exp(Z))

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from chainrule.algebra import constant
 from chainrule.asked import check_expressions
 from chainrule.check.gradient import check_gradient
 from chainrule.check.replay import verify
@@ -17,7 +18,7 @@ from chainrule.check.verification import Verification
 from chainrule.derive import Derived, Equation, check_scalar, derive_equations
 from chainrule.errors import DerivationError, UnknownNameError, nearest
 from chainrule.evaluate import evaluate_all
-from chainrule.expr import Node, define, define_op, symbol_op, toposort
+from chainrule.expr import Node, define, define_op, full, symbol_op, toposort
 from chainrule.functions import function_of, is_function
 from chainrule.hessians import hessian as hessian_of
 from chainrule.identities import ANY
@@ -28,7 +29,7 @@ from chainrule.python_form import called
 from chainrule.render.numbers import number_text
 from chainrule.render.text import equations_text, text
 from chainrule.render.views import view_latex
-from chainrule.rewrite import Step
+from chainrule.rewrite import Rewriter, Step
 from chainrule.rules import minus_enters
 from chainrule.shapes import factors
 from chainrule.tangents import dotted, with_tangents
@@ -128,7 +129,7 @@ class Derivatives:
         Raises
         ------
         DerivationError
-            If the loss has a kink there; `evaluate` would give a subgradient.
+            If the loss has a kink or jumps there; `evaluate` would give a number all the same.
 
         Examples
         --------
@@ -141,7 +142,7 @@ class Derivatives:
         """
         loss = next(e for e in reversed(self.equations) if e.phase == "loss").expression
         with np.errstate(all="ignore"):
-            refuse_kinks(loss, values)
+            refuse_breaks(loss, values)
             return dict(self._values(dict(values)))
 
     def check(self, random_state: int = 0) -> GradientReport:
@@ -283,40 +284,57 @@ def differentiate(loss: Node, *wrt: Node, hessian: bool = False) -> Derivatives:
 # ---- where there is no derivative
 
 
-def kinks(node: Node) -> tuple[float, ...]:
-    """Where a function's derivative jumps, as values of its operand."""
+KINK, JUMP = "has a kink", "jumps"
+
+
+def breaks(node: Node) -> dict[str, tuple[float, ...]]:
+    """Where a function has no derivative, as values of its operand, by what it does there."""
     if not is_function(node):
-        return ()
+        return {}
     function = function_of(node)
-    return (0.0,) if node.op is norm.op else function.kinks(*node.value)
+    kinks = (0.0,) if node.op is norm.op else function.kinks(*node.value)
+    found = {KINK: kinks, JUMP: function.jumps(*node.value)}
+    return {what: places for what, places in found.items() if places}
 
 
 def where_not_differentiable(loss: Node) -> list[str]:
     """In words, where the loss may have no derivative."""
     found: dict[str, None] = {}
     for node in toposort(loss):
-        if places := kinks(node):
+        for what, places in breaks(node).items():
             at = " or ".join(number_text(p, exact=True) for p in places)
-            what = "there its derivative is not defined" if node.op is norm.op else "there a subgradient is used"
-            found[f"{text(node)} has a kink where {text(node.args[0])} is {at}: {what}"] = None
-        elif _has_ties(node):
-            found[f"{text(node)} has a kink where {_tied(node)} are equal: there the first counts"] = None
+            found[f"{text(node)} {what} where {text(node.args[0])} is {at}: {_used(node, what)}"] = None
+        if _has_ties(node):
+            what, there = (JUMP, UNDEFINED) if function_of(node).ties == "jump" else (KINK, "there the first counts")
+            found[f"{text(node)} {what} where {_tied(node)} are equal: {there}"] = None
     return list(found)
 
 
-def refuse_kinks(loss: Node, values: Mapping[str, Any]) -> None:
-    """Raise where an operand of a function is at its kink."""
-    nodes = [node for node in toposort(loss) if kinks(node)]
+UNDEFINED = "there its derivative is not defined"
+
+
+def _used(node: Node, what: str) -> str:
+    """What stands for a derivative where there is none."""
+    if node.op is norm.op:
+        return UNDEFINED
+    if what == KINK:
+        return "there a subgradient is used"
+    slope = Rewriter(ANY)(node.op.vjp(full(1, node.shape), node, 0))
+    return f"{UNDEFINED}, elsewhere it is 0" if constant(slope) == 0 else UNDEFINED
+
+
+def refuse_breaks(loss: Node, values: Mapping[str, Any]) -> None:
+    """Raise where an operand of a function is at its kink, or where the function jumps."""
+    nodes = [node for node in toposort(loss) if breaks(node)]
     arrays = evaluate_all([node.args[0] for node in nodes], values)
     for node, array in zip(nodes, arrays, strict=True):
-        for kink in kinks(node):
-            hit = (array == kink).all(keepdims=True) if node.op is norm.op else array == kink
+        for what, place in ((what, place) for what, places in breaks(node).items() for place in places):
+            hit = (array == place).all(keepdims=True) if node.op is norm.op else array == place
             if hit.any():
                 row, column = (int(i) + 1 for i in np.argwhere(hit)[0])
                 entry = "" if node.op is norm.op else f"entry [{row}, {column}] of "
-                name = function_of(node).text.partition("(")[0].strip("|{0}") or function_of(node).name
-                at = number_text(kink, exact=True)
-                message = f"{name} has a kink at {at}, and {entry}{text(node.args[0])} is {at}"
+                name, at = node.op.rule, number_text(place, exact=True)
+                message = f"{name} {what} at {at}, and {entry}{text(node.args[0])} is {at}"
                 raise DerivationError(f"not differentiable here: {message}", node)
     nodes = [node for node in toposort(loss) if _has_ties(node)]
     for node, array in zip(nodes, evaluate_all([node.args[0] for node in nodes], values), strict=True):
@@ -326,7 +344,7 @@ def refuse_kinks(loss: Node, values: Mapping[str, Any]) -> None:
 
 
 def _has_ties(node: Node) -> bool:
-    return is_function(node) and function_of(node).ties and node.args[0].shape[function_of(node).axis or 0] != 1
+    return is_function(node) and bool(function_of(node).ties) and node.args[0].shape[function_of(node).axis or 0] != 1
 
 
 def _tied(node: Node) -> str:

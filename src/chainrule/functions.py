@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import product
 from numbers import Real
-from typing import Any, overload
+from typing import Any, Literal, overload
 
 import numpy as np
 
@@ -62,7 +62,8 @@ class Function:
     latex_transposed: str = ""
     boolean: str | None = None  # a template whose value is True and False, in Python cheaper as a factor
     kinks: Callable[..., tuple[float, ...]] = lambda *parameters: ()  # where the derivative jumps
-    ties: bool = False  # does it, or its derivative, jump where two entries of a line are the largest?
+    jumps: Callable[..., tuple[float, ...]] = lambda *parameters: ()  # where the function itself jumps
+    ties: Literal["", "kink", "jump"] = ""  # what it has where two entries of a line are the largest
     check: Callable[..., bool] = lambda *parameters: (
         True
     )  # are these parameters in the domain, which its docstring states?
@@ -194,7 +195,7 @@ def elementwise(
         A template for NumPy source; `{0}` is the operand. Without one the definition is written out.
     **facts
         Fields of `Function`: kernel (of a primitive, on arrays), called, code (templates for other languages), latex,
-        text, kinks, range, activation, initializer, partner, summary, aliases, parameters (of a primitive).
+        text, kinks, jumps, range, activation, initializer, partner, summary, aliases, parameters (of a primitive).
 
     Returns
     -------

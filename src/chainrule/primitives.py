@@ -1,6 +1,7 @@
 """The primitives of the rule book, one record each: what every other function is defined over.
 
-A derivative may use the output: `d(x, y)`. At a kink a subgradient is used, stated in the record.
+A derivative may use the output: `d(x, y)`. At a kink a subgradient is used, stated in the record; where a function
+jumps it has no derivative, and that of its sides is used.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from chainrule.functions import (
 )
 from chainrule.shapes import Shape, same_shape
 
-at_zero = lambda *parameters: (0.0,)  # a kink at 0, read as data in the records below
+at_zero = lambda *parameters: (0.0,)  # a kink or a jump at 0, read as data in the records below
 
 
 def _in_python(template: str) -> dict[str, str]:
@@ -74,7 +75,7 @@ abs: Function = elementwise(  # the public name is cr.abs
 sign: Function = elementwise(
     "sign", d=lambda x, y: full(0, x.shape), kernel=np.sign, called="sign",
     code={"python": "(({0} > 0) - ({0} < 0))", "c": "(double)(({0} > 0) - ({0} < 0))"},
-    range=Interval(-1, 1, closed=True), kinks=at_zero, summary="sign(0) = 0",
+    range=Interval(-1, 1, closed=True), jumps=at_zero, summary="sign(0) = 0",
 )  # fmt: skip
 step = elementwise(
     "step", d=lambda x, y: full(0, x.shape), kernel=lambda x: np.heaviside(x, 0), numpy="np.heaviside({0}, 0)",
@@ -83,7 +84,7 @@ step = elementwise(
         "octave": "({0} > 0)", "torch": "({0} > 0).to({0}.dtype)", "jax": "jnp.heaviside({0}, 0)",
         "python": "({0} > 0)", "c": "({0} > 0 ? 1.0 : 0.0)",
     },
-    boolean="({0} > 0)", latex=r"[{0} > 0]", text="[{0} > 0]", range=Interval(0, 1, closed=True), kinks=at_zero,
+    boolean="({0} > 0)", latex=r"[{0} > 0]", text="[{0} > 0]", range=Interval(0, 1, closed=True), jumps=at_zero,
     summary="1 where x > 0, else 0: step(0) = 0",
 )  # fmt: skip
 reciprocal: Function = elementwise(
@@ -190,7 +191,7 @@ first_maximum = rowwise(
         "python": "1.0 * all({there} < {here} or ({there} == {here} and {k} >= {own}) for {k} in range({size}))",
         "c": "1.0; {acc} *= ({there} < {here} || ({there} == {here} && {k} >= {own}))",
     },
-    facts=("rows_sum_to_one",), ties=True, summary="1 at the first largest entry of each row, else 0",
+    facts=("rows_sum_to_one",), ties="jump", summary="1 at the first largest entry of each row, else 0",
 )  # fmt: skip
 row_maximum = rowwise(
     "row_maximum", vjp=lambda G, Y, axis: spread(G, Y.args[0], axis) * along(first_maximum, axis)(Y.args[0]),
@@ -202,7 +203,7 @@ row_maximum = rowwise(
         "torch": "{0}.amax(dim={axis}, keepdim=True)", "jax": "{0}.max(axis={axis}, keepdims=True)",
         "python": "max({there} for {k} in range({size}))", "c": "-INFINITY; {acc} = fmax({acc}, {there})",
     },
-    ties=True, summary="the largest entry of each row; the derivative goes to the first of equals",
+    ties="kink", summary="the largest entry of each row; the derivative goes to the first of equals",
 )  # fmt: skip
 
 

@@ -26,7 +26,7 @@ from chainrule.functions import function_of, is_function
 from chainrule.rewrite import Rewriter, Step, on
 from chainrule.rules import numbers_leave_products
 from chainrule.stack import block, block_op, bounds, hstack, hstack_op, vstack, vstack_op
-from chainrule.transposes import transposes_go_inward
+from chainrule.transposes import blocks_go_inward, transposes_go_inward
 
 Place = tuple[Node, int]  # an operation, and which of its operands
 
@@ -48,7 +48,7 @@ class Rereading:
     ) -> None:
         self._in_new_names, self._multiplied, self._is_multiple = in_new_names, multiplied, is_multiple
         self._loss, self._turned = loss, turned
-        self._tidy = Rewriter((transposes_go_inward, numbers_leave_products, multiples_leave_sums))
+        self._tidy = Rewriter((transposes_go_inward, numbers_leave_products, multiples_leave_sums, blocks_go_inward))
 
     def steps(self, old: Iterable[Step]) -> Iterator[Step]:
         """The same steps, without those that only moved a number or a transpose which now stands elsewhere."""

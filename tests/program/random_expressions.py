@@ -40,7 +40,7 @@ def applied(f, x):
     """f(x), away from its pole and from where a rounding error decides."""
     if id(f) in POSITIVE:
         return f(1 + x * x)
-    return f(x + 0.1234) if f.kinks(*f.values) or "maximum" in f.name else f(x)
+    return f(x + 0.1234) if f.kinks(*f.values) or f.jumps(*f.values) or "maximum" in f.name else f(x)
 
 
 @st.composite
