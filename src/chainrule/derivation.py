@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -16,6 +15,7 @@ from chainrule.errors import UnknownNameError, nearest
 from chainrule.expr import Node, full
 from chainrule.program.listing import Listing
 from chainrule.program.source import program
+from chainrule.render.text import sentence_lines
 from chainrule.render.views import view_latex, view_text
 from chainrule.rewrite import Step
 from chainrule.rules import ALGEBRA
@@ -361,4 +361,4 @@ class Derivation:
 
 
 def _filled(lines: list[str]) -> list[str]:
-    return [part for line in lines for part in textwrap.wrap(line, 80, subsequent_indent="  ")]
+    return [part for line in lines for part in sentence_lines(line, 0, 2)]

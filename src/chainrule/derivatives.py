@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -27,7 +26,7 @@ from chainrule.products import transposes_leave_sums
 from chainrule.program.source import source
 from chainrule.python_form import called
 from chainrule.render.numbers import number_text
-from chainrule.render.text import equations_text, text
+from chainrule.render.text import equations_text, sentence_lines, text
 from chainrule.render.views import view_latex
 from chainrule.rewrite import Rewriter, Step
 from chainrule.rules import minus_enters
@@ -35,7 +34,6 @@ from chainrule.shapes import factors
 from chainrule.tangents import dotted, with_tangents
 
 DRAWS = 12  # of random numbers, until the loss is finite and smooth there
-WIDTH = 80
 SIZES = (3, 5, 4, 2, 6)  # small, and different from each other
 
 Values = dict[str, Any]
@@ -96,7 +94,7 @@ class Derivatives:
 
     def __str__(self) -> str:
         """The equations with shapes, within 80 columns."""
-        notes = [line for note in self.notes for line in textwrap.wrap(f"note: {note}", WIDTH, subsequent_indent="  ")]
+        notes = [line for note in self.notes for line in sentence_lines(f"note: {note}", 0, 2)]
         return "\n".join([*notes, equations_text(self.equations)])
 
     def __repr__(self) -> str:

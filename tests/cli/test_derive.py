@@ -181,6 +181,26 @@ def test_a_note_stays_beside_a_program(capsys):
     assert err.startswith("chainrule: note: half_squared_error on softmax")
 
 
+def test_a_note_stands_before_what_it_is_about_and_fits_the_terminal():
+    command = [
+        sys.executable,
+        "-m",
+        "chainrule",
+        "derive",
+        "4 -> 3 logistic",
+        "--loss=huber",
+        "--convention=ng",
+        "--entry",
+        "dW1[1,0]",
+    ]
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=True)
+
+    lines = done.stdout.splitlines()
+    assert lines[0].startswith("chainrule: note: huber on logistic")
+    assert lines[-1].endswith("of (dZ1 X')/n")
+    assert max(map(len, lines)) <= 80
+
+
 @pytest.mark.parametrize("option", ["--output", "-o"])
 def test_output_goes_to_a_file(option, tmp_path, capsys):
     path = tmp_path / "net.txt"

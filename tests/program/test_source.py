@@ -12,6 +12,7 @@ import chainrule as cr
 from chainrule.activations import activations
 from chainrule.errors import DataError, UnknownNameError
 from chainrule.losses import LOSSES
+from chainrule.program.languages import LANGUAGES
 from chainrule.program.source import PARTS
 from chainrule.updates import UPDATES, UpdateRule
 
@@ -270,6 +271,20 @@ def test_lines_of_a_program_are_of_the_width_of_a_page_but_for_equations():
     equation = re.compile(r"^    \w+ = ")
 
     assert max(len(line) for line in lines if not equation.match(line)) <= 88
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("layout", ["rows", "columns"])
+def test_comments_are_of_the_width_of_a_page_and_go_on_at_an_operator(language, layout):
+    net = cr.Network("784 -> 128 gelu dropout=0.2 -> 64 silu -> 10 softmax", penalty=cr.l1(0.1) + cr.l2(0.01))
+    start, end = LANGUAGES[language].comment
+    lines = net.derive(layout, solver="adam").source(language).splitlines()
+    comments = [line for line in lines if line.strip().startswith(start)]
+    texts = [c.strip().removeprefix(start).removesuffix(end) for c in comments]
+    loss = next(i for i, text in enumerate(texts) if text.startswith("loss = "))
+
+    assert max(map(len, comments)) <= 88
+    assert [text[:9].split()[0] for text in texts[loss + 1 : loss + 3]] == ["+", "-"]
 
 
 def test_a_program_imports_what_it_uses():

@@ -12,7 +12,7 @@ from chainrule.expr import full, matrix, scale
 from chainrule.functions import FUNCTIONS
 from chainrule.render.lines import Piece, broken, joined
 from chainrule.render.notation import compose, write
-from chainrule.render.text import TEXT, equations_text
+from chainrule.render.text import TEXT, equations_text, sentence_lines
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -337,16 +337,26 @@ def test_a_sum_is_broken_before_a_product_and_outside_brackets_before_inside():
 
 def test_a_rule_of_many_words_goes_on_below():
     A = matrix("A", "n", "d")
-    printed = equations_text([equation(A + A, rule="product, Hadamard product, softplus, logistic"), equation(A, "Z")])
+    rule = "product, Hadamard product, softplus, logistic"
+    printed = equations_text([equation(A + A, rule=rule), equation(A, "Z", rule=f"{rule}, log_softmax, gelu")])
 
     assert printed == "\n".join(
         [
             "forward",
-            "  Y = A + A  (n x d)  product, Hadamard product,",
-            "                      softplus, logistic",
-            "  Z = A      (n x d)  rule",
+            "  Y = A + A  (n x d)  product, Hadamard product, softplus, logistic",
+            "  Z = A      (n x d)  product, Hadamard product, softplus, logistic,",
+            "                      log_softmax, gelu",
         ]
     )
+
+
+def test_no_line_of_a_sentence_ends_inside_an_equation():
+    words = "x" * 72
+    lines = sentence_lines(f"{words} A'' = A, and B[i,k] C[k,j] too", 2, 4)
+
+    assert lines == [f"  {words}", "    A'' = A, and B[i,k] C[k,j] too"]
+    assert sentence_lines(f"{words} is A = B", 0) == [f"{words} is", "A = B"]
+    assert sentence_lines(f"{words} B[i,k] C[k,j]", 0) == [words, "B[i,k] C[k,j]"]
 
 
 def test_a_long_shape_stands_below_its_formula():

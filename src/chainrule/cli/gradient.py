@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 
 from cyclopts import App
 
-from chainrule.cli.options import WIDTH, Flag, Formula, Names, Output, listed
-from chainrule.cli.output import complain, deliver, remark, say
+from chainrule.cli.options import Flag, Formula, Names, Output, listed
+from chainrule.cli.output import WIDTH, complain, deliver, remark, say
 from chainrule.cli.status import NO, OK
 from chainrule.derivatives import Derivatives, differentiate, never_finite
 from chainrule.errors import DerivationError, UnknownNameError, nearest
 from chainrule.expr import FACTS
 from chainrule.operators import CALLS
 from chainrule.program.languages import LANGUAGES
-from chainrule.render.text import text
+from chainrule.render.text import formula_lines
 from chainrule.render.views import legend, reads_alike
 from chainrule.shapes import show
 from chainrule.typed import Typed, parse
@@ -115,7 +115,8 @@ def _text(derived: Derivatives, steps: bool) -> str:
     shown = [step for step in derived.steps if steps and not reads_alike(step)]
     for number, step in enumerate(shown, 1):
         lines.append(f"  {number}. {step.rule.replace('_', ' ')}{f', in {step.equation}' if step.equation else ''}")
-        lines += [f"       {text(step.before)}", f"     = {text(step.after)}"]
+        lines += formula_lines(step.before, "       ")
+        lines += formula_lines(step.after, "     = " if step.via is None else "    -> ")
     return "\n".join(lines)
 
 

@@ -9,7 +9,7 @@ from typing import Annotated, TypeAlias
 
 from cyclopts import Parameter
 
-WIDTH = 80
+from chainrule.cli.output import WIDTH
 
 Formula: TypeAlias = Annotated[str, Parameter(allow_leading_hyphen=True)]  # -sum(x) is no option
 Flag: TypeAlias = Annotated[bool, Parameter(negative=(), show_default=False)]

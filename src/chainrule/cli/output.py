@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+import textwrap
 from pathlib import Path
 
 from chainrule.atomic import atomic_write_text
 from chainrule.errors import DataError
 
 PROGRAM = "chainrule"
+WIDTH = 80
 
 
 def say(text: str) -> None:
@@ -31,8 +33,9 @@ def remark(text: str) -> None:
 
 
 def complain(text: str, kind: str = "error") -> None:
-    """Write `chainrule: error: ...` to standard error."""
-    remark(f"{PROGRAM}: {kind}: {text}")
+    """Write `chainrule: error: ...` to standard error; an error as it is, for a caret may point into it."""
+    said = f"{PROGRAM}: {kind}: {text}"
+    remark(said if kind == "error" else textwrap.fill(said, WIDTH, subsequent_indent="  "))
 
 
 def deliver(text: str, output: Path | None) -> None:

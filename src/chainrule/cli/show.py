@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from cyclopts import App
 
-from chainrule.cli.options import WIDTH
-from chainrule.cli.output import say
+from chainrule.cli.output import WIDTH, say
 from chainrule.cli.status import OK
 from chainrule.shapes import show as shape_text
 

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Sequence
 
 from chainrule.program.code import code
 from chainrule.program.language import Language, Names
 from chainrule.program.lower import Statement
-
-WIDTH = 80  # of a comment
 
 
 def assignments(statements: Sequence[Statement], to: Language, names: Names, notes: Names) -> list[str]:
@@ -34,8 +31,4 @@ def grouped(statements: Sequence[Statement], notes: Names) -> list[list[Statemen
 def noted(group: Sequence[Statement], to: Language, notes: Names) -> list[str]:
     """The note of a group, as a comment."""
     start, end = to.comment
-    lines: list[str] = []
-    for line in notes.get(group[-1].target, "").splitlines():
-        wrapped = textwrap.wrap(line, WIDTH, subsequent_indent="    ") or [""]
-        lines += [f"{start}{part}{end}" if part else "" for part in wrapped]
-    return lines
+    return [f"{start}{line}{end}" if line else "" for line in notes.get(group[-1].target, "").splitlines()]

@@ -88,7 +88,7 @@ ARRAY_API = Language(
     others=NUMPY.others,
     module="xp",
     generator="rng",
-    seed="xp = np  # or array_api_compat.torch, jax.numpy, cupy, ...: all that follows is theirs\n" + NUMPY.seed,
+    seed="xp = np  # or array_api_compat.torch, jax.numpy, cupy, ...: the rest is theirs\n" + NUMPY.seed,
     normal="xp.asarray(rng.normal(0, {std}, ({rows}, {columns})))",
     mask="xp.asarray((rng.random(({rows}, {columns})) < {keep}) / {keep})",
 )

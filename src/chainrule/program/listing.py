@@ -11,6 +11,9 @@ from chainrule.functions import along
 from chainrule.primitives import abs, first_maximum, sign, step
 from chainrule.program.language import Language, Names
 from chainrule.program.lower import Statement, reads_elsewhere
+from chainrule.render.text import formula_lines
+
+COMMENT = 76  # letters of an equation: with the sign before it and the deepest indentation a line has 88 at most
 
 
 @dataclass(frozen=True)
@@ -66,7 +69,7 @@ class Listing:
         notes: dict[str, str] = {}
         for e in self.equations:
             again = e.phase == "update" and any(n.name in others for n in toposort_to_names(e.expression))
-            text = f"{e.name}, likewise" if again else str(e)
+            text = f"{e.name}, likewise" if again else note(e)
             notes[e.name] = f"\n---- {e.phase}\n{text}" if first[e.phase] == e.name else text
         return notes
 
@@ -95,6 +98,11 @@ def step_outputs(listing: Listing) -> list[str]:
 def names_of(nodes: Sequence[Node]) -> list[str]:
     """The names of matrices."""
     return [str(n.name) for n in nodes]
+
+
+def note(e: Equation) -> str:
+    """An equation as a comment, a long one in lines that start with an operator."""
+    return "\n".join(formula_lines(e.expression, f"{e.name} = ", COMMENT))
 
 
 # ---- next values in place of old ones

@@ -49,7 +49,7 @@ def _function(name: str, outputs: Sequence[str], inputs: Sequence[str], lines: I
 
 def _continued(line: str) -> str:
     """A long line goes on after an ellipsis."""
-    return " ...\n".join(textwrap.wrap(line, WIDTH - 8, subsequent_indent="    ", break_long_words=False))
+    return " ...\n".join(textwrap.wrap(line, WIDTH - 12, subsequent_indent="    ", break_long_words=False))
 
 
 def _rows(listing: Listing) -> str:

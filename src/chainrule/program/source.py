@@ -12,7 +12,7 @@ from chainrule.expr import Node, define, define_op, is_atom, symbol_op, toposort
 from chainrule.program.end_to_end import end_to_end
 from chainrule.program.language import Language
 from chainrule.program.languages import LANGUAGES, find_language
-from chainrule.program.listing import Listing, commits, in_place
+from chainrule.program.listing import Listing, commits, in_place, note
 from chainrule.program.lower import lower, reads_elsewhere
 from chainrule.stable import stabilized
 
@@ -67,7 +67,7 @@ def source(expressions: Mapping[str, Node], *, language: str = "numpy") -> str:
     defined = dict.fromkeys((*inner, *outer))
     _check_names(defined, to)
     equations = [Equation(d.value, d.args[0], d.shape, "", "forward") for d in defined]
-    notes = {e.name: str(e) for e in equations} if to.annotated else {}
+    notes = {e.name: note(e) for e in equations} if to.annotated else {}
     statements = to.prepare(lower(equations, to.words))
     again = {str(n.name) for d in defined for n in toposort(d) if n.op is symbol_op}.intersection(
         e.name for e in equations

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -32,7 +31,7 @@ from chainrule.functions import function_of, is_function
 from chainrule.render.latex import GAPS, LINE, alphabet
 from chainrule.render.lines import Piece, Written, broken, joined
 from chainrule.render.notation import ATOM, SUM, Notation, compose, is_ones
-from chainrule.render.text import TEXT, WIDTH, formula, formula_lines
+from chainrule.render.text import TEXT, WIDTH, formula, formula_lines, sentence_lines
 from chainrule.render.worked import entries
 from chainrule.shapes import show
 from chainrule.stack import block_op, bounds, hstack_op, vstack_op
@@ -248,7 +247,7 @@ def entry_text(e: Equation, i: int, j: int, values: Mapping[str, Array], digits:
     scalars, result = _looked_up(e, i, j, values)
     place = f"{e.name}[{i},{j}]"
     lines = formula_lines(e.expression, f"{e.name} = ")
-    lines += textwrap.wrap(f"{place} is {in_words(e.expression, i, j)}", WIDTH, subsequent_indent="  ")
+    lines += sentence_lines(f"{place} is {in_words(e.expression, i, j)}", 0, 2)
     for written in (
         symbols_in(scalars, TEXT, formula, "{0}[{1}]"),
         numbers_in(scalars, TEXT, lambda node: values[str(node.name)], digits),
@@ -257,9 +256,7 @@ def entry_text(e: Equation, i: int, j: int, values: Mapping[str, Array], digits:
         cut = more if len(more) < MOST_LINES else [*more[: MOST_LINES - 2], (Piece("...", 3),)]
         lines += [f"  = {joined(first)}", *(f"    {joined(line)}" for line in cut)]
     lines.append(f"  = {entries([result], digits)[0]}")
-    for reason in reasons:
-        lines += textwrap.wrap(reason, WIDTH, initial_indent="  ", subsequent_indent="  ")
-    return "\n".join(lines)
+    return "\n".join([*lines, *(line for reason in reasons for line in sentence_lines(reason, 2))])
 
 
 def entry_latex(e: Equation, i: int, j: int, values: Mapping[str, Array], digits: int, reasons: Sequence[str]) -> str:

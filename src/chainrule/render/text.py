@@ -16,9 +16,10 @@ from chainrule.render.numbers import number_text
 from chainrule.shapes import show
 
 WIDTH = 80
+TIE = "\N{NO-BREAK SPACE}"
 NARROWEST = 32  # a formula is not broken to fewer columns: its shape and rule then stand below it
 TOO_DEAR = 8  # what breaks may cost that only leave room for the shape
-RULE = 26  # columns for what made an equation; a longer rule goes on below
+RULE = 26  # columns kept for what made an equation; a rule longer than what is left goes on below
 
 
 def _letters(text: str) -> Written:
@@ -94,6 +95,14 @@ def formula_lines(expression: Node, head: str = "", width: int = WIDTH) -> list[
     return [head + joined(line), *(" " * (len(head) + _indent(each[0])) + joined(each) for each in more)]
 
 
+def sentence_lines(sentence: str, indent: int = 0, more: int | None = None) -> list[str]:
+    """A sentence on lines of 80 columns, none of which ends beside a sign or inside a product of entries."""
+    tied = re.sub(r" (=|->|[+-]|∘|o) |(?<=\]) (?=[^ ]+\[)", lambda m: m[0].replace(" ", TIE), sentence)
+    further = " " * (indent if more is None else more)
+    lines = textwrap.wrap(tied, WIDTH, initial_indent=" " * indent, subsequent_indent=further)
+    return [line.replace(TIE, " ") for line in lines]
+
+
 def equations_text(equations: Iterable[Equation], *, rules: bool = True) -> str:
     """The equations by phase, with shapes and rules, within 80 columns.
 
@@ -109,14 +118,15 @@ def equations_text(equations: Iterable[Equation], *, rules: bool = True) -> str:
         room = 0  # shapes and rules do not fit beside the formulas
     bodies = [_body(e, names, room or WIDTH) for e in equations]
     column = max((len(body[0]) for body in bodies if len(body[0]) <= room), default=0)
+    if room and equations and rules:
+        notes = _notes(equations, WIDTH - column - 2)
     lines: list[str] = []
     for i, (e, body, note) in enumerate(zip(equations, bodies, notes, strict=True)):
         if i == 0 or e.phase != equations[i - 1].phase:
             lines.append(e.phase)
         lines += _beside(body, note, column) if room else [*body, *(f"{'':8}{line}" for line in note)]
     if likewise:
-        others = f"likewise for {', '.join(likewise)}"
-        lines += textwrap.wrap(others, WIDTH, initial_indent="  ", subsequent_indent="  ")
+        lines += sentence_lines(f"likewise for {', '.join(likewise)}", 2)
     return "\n".join(lines)
 
 
@@ -146,12 +156,13 @@ def _about(parameter: str) -> re.Pattern[str]:
     return re.compile(rf"(?<![A-Za-ce-z0-9]){parameter}(?![0-9])")
 
 
-def _notes(equations: list[Equation]) -> list[list[str]]:
-    """The shape and the rule of each equation in two columns, a long rule on several lines."""
+def _notes(equations: list[Equation], width: int | None = None) -> list[list[str]]:
+    """The shape and the rule of each equation in two columns, of so wide together, a long rule on several lines."""
     shapes = max((len(show(e.shape)) for e in equations), default=0)
+    rule = RULE if width is None else width - shapes - 2
     notes = []
     for e in equations:
-        first, *more = textwrap.wrap(e.rule, RULE, break_long_words=False) or [""]
+        first, *more = textwrap.wrap(e.rule, rule, break_long_words=False) or [""]
         notes.append([f"{show(e.shape):<{shapes}}  {first}".rstrip(), *(f"{'':{shapes}}  {line}" for line in more)])
     return notes
 

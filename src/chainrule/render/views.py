@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import Any, Literal, get_args
@@ -13,7 +12,7 @@ from chainrule.expr import full, full_op, is_atom, ones_op, walk
 from chainrule.matrix_functions import is_identity
 from chainrule.render.latex import equations_latex, steps_latex
 from chainrule.render.reasons import Shown, is_bookkeeping, reached, signals_passed_on, warning, why
-from chainrule.render.text import WIDTH, equations_text, formula, formula_lines
+from chainrule.render.text import WIDTH, equations_text, formula, formula_lines, sentence_lines
 from chainrule.rewrite import Step
 from chainrule.shapes import show
 
@@ -61,7 +60,7 @@ def legend(steps: Sequence[Step], indent: int = 0) -> list[str]:
     parts = walk(sides, lambda n: () if is_atom(n) or is_identity(n) else n.args)
     ones = any(n.op in (ones_op, full_op) and n.shape != (1, 1) for n in parts)
     said = [(ONES, ones), (ALIKE, any(map(reads_alike, steps)))]
-    return [line for sentence, holds in said if holds for line in _sentence(sentence, indent)]
+    return [line for sentence, holds in said if holds for line in sentence_lines(sentence, indent)]
 
 
 def reads_alike(step: Step) -> bool:
@@ -106,13 +105,13 @@ def _explained(derived: Derived, *, every: bool) -> Iterator[str]:
     before = {e.name: e for e in first if e.phase in ("forward", "loss")}
     for e in derived.equations:
         yield from _headed(e)
-        yield from _sentence(_lead(derived, e), 2)
+        yield from sentence_lines(_lead(derived, e), 2)
         if e.name in before:
             yield from formula_lines(before[e.name].expression, f"  in rows, as the network has it, {e.name} = ")
         for shown in _shown(derived, e, every=every):
             yield from _in_text(shown, said)
         if times := _multiple(derived, e):
-            yield from _sentence(times, 2)
+            yield from sentence_lines(times, 2)
         yield ""
 
 
@@ -134,7 +133,7 @@ def _in_text(shown: Shown, said: set[str]) -> Iterator[str]:
     line = f"     {formula(s.before)}  {sign}  {formula(s.after)}"
     yield from [line] if len(line) <= WIDTH else _below(s, sign)
     for sentence in shown.sentences if s.via is not None or s.rule not in said else ():
-        yield from _sentence(sentence, 7)
+        yield from sentence_lines(sentence, 7)
     said.add(s.rule)
 
 
@@ -142,7 +141,7 @@ def _in_short(shown: Shown) -> Iterator[str]:
     """On one line, if there is room for the formulas."""
     formulas = "".join(f":  {formula(s.before)}  =  {formula(s.after)}" for s in shown.steps)
     line = f"  {shown.title}{formulas}"
-    yield from [line] if len(line) <= WIDTH else _sentence(shown.title, 2, 5)
+    yield from [line] if len(line) <= WIDTH else sentence_lines(shown.title, 2, 5)
     if len(line) > WIDTH:
         for s in shown.steps:
             yield from _below(s, "=")
@@ -161,8 +160,3 @@ def _multiple(derived: Derived, e: Equation) -> str:
         return ""
     what = "what comes from the loss itself, times" if any(signals_passed_on(steps)) else "times"
     return f"{what} {formula(k)}: {e.name} is {formula(k)} times the derivative of the loss"
-
-
-def _sentence(text: str, indent: int, more: int | None = None) -> Sequence[str]:
-    after = indent if more is None else more
-    return textwrap.wrap(text, WIDTH, initial_indent=" " * indent, subsequent_indent=" " * after)
