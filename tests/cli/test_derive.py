@@ -182,17 +182,8 @@ def test_a_note_stays_beside_a_program(capsys):
 
 
 def test_a_note_stands_before_what_it_is_about_and_fits_the_terminal():
-    command = [
-        sys.executable,
-        "-m",
-        "chainrule",
-        "derive",
-        "4 -> 3 logistic",
-        "--loss=huber",
-        "--convention=ng",
-        "--entry",
-        "dW1[1,0]",
-    ]
+    entry = ["4 -> 3 logistic", "--loss=huber", "--convention=ng", "--entry", "dW1[1,0]"]
+    command = [sys.executable, "-m", "chainrule", "derive", *entry]
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=True)
 
     lines = done.stdout.splitlines()

@@ -99,6 +99,24 @@ def test_square_shapes_are_warned_about_and_others_are_not():
     )
 
 
+@pytest.mark.parametrize(
+    ("weights", "right", "wrong"),
+    [
+        ("XW", "A1' dZ2", "dZ2' A1"),
+        ("XWt", "dZ2' A1", "A1' dZ2"),
+        ("WX", "dZ2 A1'", "A1 dZ2'"),
+        ("WtX", "A1 dZ2'", "dZ2 A1'"),
+    ],
+)
+def test_a_warning_is_about_the_matrix_that_the_equation_is_about(weights, right, wrong):
+    layout = "rows" if weights.startswith("X") else "columns"
+    d = cr.Network("4 -> 3 tanh -> 3 softmax").derive(layout, weights=weights)
+    (s,) = [s for s in d.steps if s.equation == "dW2" and s.rule == "product"]
+
+    assert str(d["dW2"]) == f"dW2 = {right}"
+    assert also_fits(s) == (wrong,)
+
+
 @pytest.mark.row(72)
 def test_what_also_fits_is_wrong():
     """The warning is not idle: a rule that finds transposes by shapes may choose it, and replay catches that."""

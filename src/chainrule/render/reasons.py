@@ -134,9 +134,13 @@ def _entry(node: Node, r: Index, c: Index, otherwise: str) -> str:
 
 def passed_on(step: Step) -> Node:
     """What a product passes on to the matrix in it: of W' the derivative by W, its transposes at the names."""
+    return _by_the_matrix(step, step.after)
+
+
+def _by_the_matrix(step: Step, share: Node) -> Node:
     assert step.via is not None
     Y, i = step.via
-    return Rewriter((transposes_go_inward,))(step.after.T) if Y.args[i].op is transpose_op else step.after
+    return Rewriter((transposes_go_inward,))(share.T) if Y.args[i].op is transpose_op else share
 
 
 def _of_coefficient(Y: Node, i: int) -> str:
@@ -196,17 +200,16 @@ def also_fits(step: Step) -> tuple[str, ...]:
             if first.shape[1] == second.shape[0] and (first.shape[0], second.shape[1]) == wanted:
                 product = first @ second
                 if product is not _bare(step.after)[0]:
-                    found.append(formula(product))
+                    found.append(formula(_by_the_matrix(step, product)))
     return tuple(found)
 
 
 def warning(step: Step) -> str:
     """A sentence where square shapes would let another product pass, else nothing."""
     others = also_fits(step)
-    if not others or step.via is None:
-        return ""
-    Y, i = step.via
-    return f"shapes do not decide here: {', '.join(others)} would be {show(Y.args[i].shape)} too"
+    return (
+        f"shapes do not decide here: {', '.join(others)} would be {show(passed_on(step).shape)} too" if others else ""
+    )
 
 
 def reached(name: str, equations: Iterable[Equation], steps: Iterable[Step]) -> str:
