@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.asked import check_expressions
+from chainrule.asked import check_expression, check_names
 from chainrule.errors import DataError, ShapeError, UnknownNameError, nearest
 from chainrule.expr import (
     Node,
@@ -63,7 +63,7 @@ def evaluate(expression: Node, values: Mapping[str, Any]) -> Array:
     array([[10., 14.],
            [14., 20.]])
     """
-    check_expressions("evaluate", expression)
+    check_expression("evaluate", expression)
     return evaluate_all(stabilized(expression)[0], values)[0].copy()  # never the array that was given
 
 
@@ -88,11 +88,9 @@ def bind(nodes: list[Node], values: Mapping[str, Any]) -> tuple[dict[Node, Array
     names = {name for n in nodes for size in n.shape for name in factors(size)[1]} | {s.value.name for s in numbers}
     sizes = {name: _whole(name, values[name]) for name in names if name in values and np.ndim(values[name]) == 0}
     arrays: dict[Node, Array] = {}
-    seen: dict[str, Node] = {}
+    check_names(symbols)
     for s in symbols:
         name = s.value.name
-        if seen.setdefault(name, s) is not s:
-            raise DataError(f"two different matrices are named {name!r}: {seen[name]!r} and {s!r}")
         if s in numbers:
             continue
         if name not in values:

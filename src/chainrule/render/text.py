@@ -6,7 +6,7 @@ import re
 import textwrap
 from collections.abc import Iterable
 
-from chainrule.asked import check_expressions
+from chainrule.asked import check_expression
 from chainrule.derive import Equation
 from chainrule.expr import Node, define_op
 from chainrule.functions import Function
@@ -76,7 +76,7 @@ def text(expression: Node) -> str:
     >>> cr.text(cr.tanh(X @ W + cr.ones("n") @ b))
     'tanh(X W + 1 b)'
     """
-    check_expressions("text", expression)
+    check_expression("text", expression)
     if expression.op is define_op:
         return f"{expression.value} = {write(expression.args[0], TEXT)}"
     return write(expression, TEXT)
