@@ -218,7 +218,10 @@ class Network(Uses):
         """
         options = {"weights": weights, "reduction": reduction, "scale": scale, "bias": bias, "sign": sign}
         chosen = find_convention(convention, layout=layout, **options)
-        check_convention(chosen, self.inputs, self.layers, self.reduction)
+        asked = (
+            f"convention {convention!r}" if isinstance(convention, str) and bias is None else f"bias={chosen.bias!r}"
+        )
+        check_convention(chosen, self.layers, self.reduction, asked)
         if learning_rate not in LEARNING_RATES:
             raise UnknownNameError(f"unknown learning_rate {learning_rate!r}{nearest(learning_rate, LEARNING_RATES)}")
         rule, matrix = find_update(solver), learning_rate == "matrix"
