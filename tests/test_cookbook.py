@@ -153,7 +153,7 @@ def sweep_steps(loss, w):
 
 def hessian_steps(loss, w):
     """Of the closed form of the Hessian."""
-    v = cr.matrix("v", *w.shape)
+    v = cr.matrix("_v", *w.shape)
     (product,) = cr.hessian_vector_product(loss, {w: v})
     rewriter = Rewriter(ANY)
     with contextlib.suppress(NotFoundError):

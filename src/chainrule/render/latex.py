@@ -15,18 +15,9 @@ from chainrule.derive import Equation
 from chainrule.errors import UnknownNameError
 from chainrule.expr import Node, define_op, is_atom, toposort
 from chainrule.functions import Function
+from chainrule.render.alphabet import ATOM, POSTFIX, PRODUCT, STACKED, SUM, Form, Notation, form
 from chainrule.render.lines import Piece, Written, broken, joined
-from chainrule.render.notation import (
-    ATOM,
-    POSTFIX,
-    PRODUCT,
-    STACKED,
-    SUM,
-    Form,
-    Notation,
-    compose,
-    form,
-)
+from chainrule.render.notation import compose
 from chainrule.render.numbers import number_text
 from chainrule.render.text import without_repeats
 from chainrule.rewrite import Step

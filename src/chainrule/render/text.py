@@ -10,8 +10,9 @@ from chainrule.asked import check_expression
 from chainrule.derive import Equation
 from chainrule.expr import Node, define_op
 from chainrule.functions import Function
+from chainrule.render.alphabet import ATOM, Form, Notation, form
 from chainrule.render.lines import Piece, Written, broken, joined, price
-from chainrule.render.notation import ATOM, Form, Notation, compose, form, write
+from chainrule.render.notation import compose, write
 from chainrule.render.numbers import number_text
 from chainrule.shapes import show
 
