@@ -225,3 +225,41 @@ def test_a_column_of_probabilities_is_one_example():
     assert cr.evaluate(in_rows.expression, {"z": z.T, "y": y.T}) == pytest.approx(expected, rel=1e-14)
     many = cr.parse("squared_error(a, y)", ["a: n", "y: n"])  # of n examples with one output each
     assert cr.evaluate(many.expression, {"a": z, "y": y}) == pytest.approx(np.mean((z - y) ** 2), rel=1e-14)
+
+
+@pytest.mark.parametrize(
+    ("formula", "shape"),
+    [
+        ("diag(x)", "n x n"),
+        ("x x'", "n x n"),
+        ("softmax(z) softmax(z')", "n x n"),
+        ("vec(x)", "n x 1"),
+        ("kron(a, b)", "d[*]n x 1"),
+        ("x'y + x", "n x 1"),
+        ("exp(X)", "n x d"),
+    ],
+)
+def test_what_is_no_number_is_not_made_one_by_a_size_of_1(formula, shape):
+    with pytest.raises(SpecError, match=rf"^a gradient is of one number, and .* is \({shape}\): reduce it, as sum"):
+        cr.parse(formula)
+
+
+@pytest.mark.parametrize(
+    ("formula", "note"),
+    [
+        ("x^2 + 3 x", "x is taken as a number, because the whole must be one"),
+        ("(w'x + b - y)^2", "b, y are taken as numbers, because the whole must be one"),
+    ],
+)
+def test_what_is_a_number_only_because_the_whole_is_one_is_said(formula, note):
+    assert note in cr.parse(formula).notes
+
+
+def test_what_is_a_number_in_any_case_is_not_remarked():
+    assert not any("taken as" in note for note in cr.parse("sum(X w)").notes)
+
+
+def test_a_matrix_by_its_capital_needs_two_sizes():
+    with pytest.raises(SpecError, match=r"^X is a matrix by its capital, and has two sizes: write X=3,1 for a column"):
+        cr.parse("sum(X)", {"X": 3})
+    assert cr.parse("sum(X)", {"X": (3, 1)})["X"].shape == (3, 1)

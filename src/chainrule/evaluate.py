@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from chainrule.arrays import as_numbers
 from chainrule.asked import check_expression, check_names
-from chainrule.errors import DataError, ShapeError, UnknownNameError, nearest
+from chainrule.errors import ShapeError, UnknownNameError, nearest
 from chainrule.expr import (
     Node,
     Op,
@@ -112,18 +113,13 @@ def _whole(name: str, value: Any) -> int:
 
 def _as_matrix(s: Node, value: Any) -> Array:
     name = s.value.name
-    try:
-        array = np.asarray(value)
-    except ValueError:
-        raise ShapeError(f"{name} is a matrix, got rows of different lengths") from None
-    if array.dtype.kind not in "fiub":
-        raise DataError(f"{name} holds real numbers, got values of type {array.dtype}")
+    array = as_numbers(name, value)
     if array.ndim == 0 and s.shape == (1, 1):
         array = array.reshape(1, 1)
     if array.ndim != 2:
         found = f"an array of shape {array.shape}" if array.ndim else "a number"
         raise ShapeError(f"{name} is declared {show(s.shape)}, got {found}{_fix(s, array)}")
-    return array.astype(np.result_type(array, float), copy=False)
+    return np.asarray(array, np.result_type(array, float))
 
 
 def _fix(s: Node, array: Array) -> str:

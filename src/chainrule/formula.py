@@ -208,7 +208,8 @@ class Formula:
         if name.text not in self._functions:
             beside = bracket.position == name.position + len(name.text)
             if beside and len(name.text) > 2 and name.text.islower():
-                self._fail(f"unknown function {name.text!r}{nearest(name.text, self._functions)}", name)
+                hint = nearest(name.text, self._functions, "chainrule gradient --help lists all")
+                self._fail(f"unknown function {name.text!r}{hint}", name)
             return self._make("name", (), name, word=name.text)
         self._take("(")
         self._enter("(", bracket)
