@@ -183,3 +183,9 @@ def test_the_initializer_follows_the_activation(activation, name):
 def test_the_function_whose_bounds_the_outputs_have():
     assert cr.Dense(3, "logistic").ending is cr.logistic
     assert cr.Dense(3, "logistic", residual=True).ending is cr.identity
+
+
+@pytest.mark.parametrize("spec", ["4 -> 1 softmax -> 3", "4 -> 1 log_softmax"])
+def test_a_function_of_rows_needs_more_than_one_output(spec):
+    with pytest.raises(ShapeError, match=r"^layer 1: (log_)?softmax over one output is always the same number: give"):
+        cr.Network(spec)

@@ -108,6 +108,7 @@ def test_to_a_file(tmp_path, capsys):
         (["x'x", "--latex", "--steps"], "exclude each other"),
         (["x'x", "--source", "cobol"], "unknown language 'cobol'"),
         (["--bogus"], "unknown option '--bogus'; see chainrule gradient --help"),
+        (["x'x", "--step"], "unknown option '--step'; did you mean '--steps'?"),
         (
             ["sum(log(-x .* x)) + x'x"],
             "the loss or its derivative is not finite at any of the random points tried, because of log(-x ∘ x)\n"
