@@ -184,13 +184,9 @@ def activation_of(call: Call, text: str | None = None) -> Function:
 
 
 def check_widths(inputs: int, layers: Sequence[Dense]) -> None:
-    """Residual layers keep the width; what goes along rows has more than one output; the last layer drops nothing."""
+    """Residual layers keep the width; the last layer drops nothing."""
     width = inputs
     for i, layer in enumerate(layers, 1):
-        if layer.width == 1 and layer.function.axis is not None and not _ends_in_one(layers, i):
-            raise ShapeError(
-                f"layer {i}: {layer.function.name} over one output is always the same number: give it 2 or more"
-            )
         if layer.residual and layer.width != width:
             raise ShapeError(
                 f"residual layer {i} adds its input of width {width} to its output of width {layer.width}: "
@@ -201,9 +197,13 @@ def check_widths(inputs: int, layers: Sequence[Dense]) -> None:
         raise ValueError(f"layer {len(layers)} is the output: dropout={layers[-1].dropout:g} would drop predictions")
 
 
-def _ends_in_one(layers: Sequence[Dense], i: int) -> bool:
-    """Is it the last layer, with outputs that sum to one? The loss has more to say of that."""
-    return i == len(layers) and "rows_sum_to_one" in layers[-1].ending.facts
+def remarks(layers: Sequence[Dense]) -> list[str]:
+    """In words, which layers compute the same whatever their inputs: those that go along rows of one entry."""
+    return [
+        f"layer {i}: {layer.function.name} over one output is always the same number; give it 2 or more"
+        for i, layer in enumerate(layers, 1)
+        if layer.width == 1 and layer.function.axis is not None
+    ]
 
 
 def declared(layer: LayerSpec, text: str) -> Dense:
