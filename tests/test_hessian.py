@@ -10,6 +10,8 @@ from chainrule.errors import DerivationError
 
 SOFTMAX = "Diag(softmax(W x)) - softmax(W x) softmax(x' W')"
 SOFTMAX_OF_ROWS = "Diag(vec(softmax(X W))) - Diag(vec(softmax(X W))) ((1 1') ⊗ I) Diag(vec(softmax(X W)))"
+SLOPES = "1 - tanh(W x) ∘ tanh(W x)"
+BENT = f"Diag({SLOPES}) (V' V Diag({SLOPES}) - 2 Diag((V' (V tanh(W x) - y)) ∘ tanh(W x)))"
 FORMULAS = {
     "-y'log(softmax(z))": ("z", "(1' y) (Diag(softmax(z)) - softmax(z) softmax(z'))"),
     "x'A x + b'x": ("x", "A + A'"),
@@ -30,6 +32,8 @@ FORMULAS = {
     "||a - X b||^2": ("X", "2 (b b') ⊗ I"),
     "||A - X B||^2": ("X", "2 (B B') ⊗ I"),
     "||A - X'||^2 + tr(X X')": ("X", "4 I"),
+    "sum(X)^2": ("X", "2"),
+    "half_squared_error(V tanh(W x), y)": ("W", f"((x x') ⊗ ({BENT}))/n"),
     "sum(softplus(X w))": ("X", "(w w') ⊗ Diag((1 - logistic(X w)) ∘ logistic(X w))"),
 }
 
@@ -107,3 +111,10 @@ def test_no_fact_is_asked_for_where_nothing_is_a_distribution():
     f = cr.parse("sum(x) sum(exp(x))")
 
     assert cr.differentiate(f.expression, f["x"]).notes == ()
+
+
+def test_a_function_that_no_book_has_is_explained():
+    f = cr.parse("sum((kron(A, B) - C) .* (kron(A, B) - C))")
+
+    note = "block_products(...) is the matrix of the Frobenius products of every block of the first with the second"
+    assert note in cr.differentiate(f.expression, f["A"]).notes

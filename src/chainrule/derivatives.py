@@ -25,7 +25,7 @@ from chainrule.matrix_functions import norm
 from chainrule.products import transposes_leave_sums
 from chainrule.program.source import source
 from chainrule.python_form import called
-from chainrule.remarks import facts_that_would_shorten, sizes_in_kronecker_products
+from chainrule.remarks import facts_that_would_shorten, functions_of_few, sizes_in_kronecker_products
 from chainrule.render.numbers import number_text
 from chainrule.render.text import equations_text, text
 from chainrule.render.views import view_latex
@@ -283,7 +283,7 @@ def differentiate(loss: Node, *wrt: Node, hessian: bool = False) -> Derivatives:
 
 def _annotated(derived: Derived, wrt: tuple[Node, ...], notes: Sequence[str]) -> Derivatives:
     shown = [e.expression for e in derived.equations if e.phase != "loss"]
-    more = (*facts_that_would_shorten(shown), *sizes_in_kronecker_products(shown))
+    more = (*facts_that_would_shorten(shown), *sizes_in_kronecker_products(shown), *functions_of_few(shown))
     return Derivatives(derived, wrt, (*notes, *more))
 
 

@@ -190,6 +190,13 @@ def traces_are_known(node: Node) -> Node | None:
     return None
 
 
+@on(diag.op, diagonal.op, trace.op, det.op)
+def numbers_are_their_own_diagonals(node: Node) -> Node | None:
+    """Diag(s) = diag(s) = tr(s) = det(s) = s for a 1 x 1 expression s."""
+    (a,) = node.args
+    return a if a.shape == (1, 1) else None
+
+
 @on(diagonal.op)
 def diagonals_are_known(node: Node) -> Node | None:
     """diag(Diag(a)) = a, diag(a b') = a ∘ b."""
@@ -313,6 +320,7 @@ IDENTITIES: tuple[Rule, ...] = (
     inverses_of_diagonals,
     transposes_leave_what_does_not_see_them,
     norms_of_transposes,
+    numbers_are_their_own_diagonals,
     traces_are_known,
     diagonals_are_known,
     diagonal_matrices_scale,

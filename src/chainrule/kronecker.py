@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from chainrule.expr import Node, add_op, full, full_op, matmul_op, ones, scale_op
+from math import prod
+
+from chainrule.algebra import constant
+from chainrule.expr import Node, add_op, full, full_op, matmul_op, ones, rebuild, scale_op
 from chainrule.matrix_functions import block_products, by, combined_blocks, eye, is_identity, kron, trace, unvec, vec
 from chainrule.products import chain, product, transpose
 from chainrule.rewrite import Rule, on
@@ -89,6 +92,35 @@ def kronecker_products_of_numbers(node: Node) -> Node | None:
     return by(b, a) if a.shape == (1, 1) else by(a, b) if b.shape == (1, 1) else None
 
 
+@on(kron.op, vec.op)
+def constants_stay_constant(node: Node) -> Node | None:
+    """c 1 1' ⊗ d 1 1' = c d 1 1' and vec(c 1 1') = c 1."""
+    numbers = [constant(a) for a in node.args]
+    known = [k for k in numbers if k is not None]
+    return full(prod(known), node.shape) if len(known) == len(numbers) else None
+
+
+@on(add_op)
+def kronecker_products_share_a_factor(node: Node) -> Node | None:
+    """A ⊗ B + A ⊗ C = A ⊗ (B + C), and B ⊗ A + C ⊗ A = (B + C) ⊗ A."""
+    first, second = ((a.args[0], a) if a.op is scale_op else (a, None) for a in node.args)
+    if first[0].op is not kron.op or second[0].op is not kron.op:
+        return None
+    for shared in (0, 1):
+        A = first[0].args[shared]
+        if A is second[0].args[shared]:
+            rest = _scaled(first, 1 - shared) + _scaled(second, 1 - shared)
+            return kron(rest, A) if shared else kron(A, rest)
+    return None
+
+
+def _scaled(term: tuple[Node, Node | None], place: int) -> Node:
+    """One factor of a Kronecker product, with the coefficient of the product."""
+    product_of, scaled = term
+    factor = product_of.args[place]
+    return factor if scaled is None else rebuild(scaled, (factor, *scaled.args[1:]))
+
+
 KRONECKER: tuple[Rule, ...] = (
     rows_and_columns_multiply,
     folding_undoes_vec,
@@ -96,4 +128,6 @@ KRONECKER: tuple[Rule, ...] = (
     kronecker_products_meet,
     kronecker_products_of_numbers,
     blocks_of_kronecker_products,
+    constants_stay_constant,
+    kronecker_products_share_a_factor,
 )

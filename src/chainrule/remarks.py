@@ -7,11 +7,12 @@ from collections.abc import Iterable, Iterator
 from chainrule.algebra import constant
 from chainrule.expr import Node, matmul_op, symbol_op, toposort, transpose_op
 from chainrule.functions import function_of, is_function
-from chainrule.matrix_functions import is_identity, kron
+from chainrule.matrix_functions import block_products, combined_blocks, is_identity, kron, unvec
 from chainrule.render.notation import is_ones
 from chainrule.render.text import text
 from chainrule.shapes import show
 
+UNUSUAL = (block_products.op, combined_blocks.op, unvec.op)
 FACT = ("columns_sum_to_one", "rows_sum_to_one")  # by the axis that is added up
 
 
@@ -24,6 +25,12 @@ def sizes_in_kronecker_products(expressions: Iterable[Node]) -> list[str]:
             if sizes:
                 found[f"in {text(node)}, {' and '.join(sizes)}"] = None
     return [f"I is an identity matrix, and 1 a column of ones: {'; '.join(found)}"] if found else []
+
+
+def functions_of_few(expressions: Iterable[Node]) -> list[str]:
+    """What the functions are that only this library calls so."""
+    functions = {n.op: function_of(n) for n in toposort(*expressions) if n.op in UNUSUAL}
+    return [f"{f.name}(...) is {f.summary}" for f in functions.values()]
 
 
 def _written(a: Node) -> str:
