@@ -8,7 +8,7 @@ from typing import NoReturn
 
 from chainrule.errors import SpecError
 from chainrule.formula import Formula, Part
-from chainrule.operators import CALLS
+from chainrule.operators import CALLS, ELSEWHERE
 from chainrule.shapes import Shape, Size, times
 from chainrule.sizing import Pair, Sizes, Unknown
 
@@ -24,7 +24,7 @@ class Reading:
         self.text = text
         self.declared = declared
         self.counts = {s for shape in declared.values() for s in shape if isinstance(s, str)} - set(declared)
-        self.parts = Formula(text, CALLS, declared).parts
+        self.parts = Formula(text, CALLS, declared, ELSEWHERE).parts
         self.sizes = Sizes()
         self.shapes: list[Pair | None] = []
         self.symbols: dict[str, Pair] = {}
@@ -104,7 +104,8 @@ class Reading:
         if name in self.counts:
             return sizes.one, sizes.one
         if keyword.iskeyword(name):
-            self.fail(f"{name!r} is a word of Python: choose another name, such as {name[:3]!r}", part)
+            other = name[:3] if not keyword.iskeyword(name[:3]) else f"{name}_"
+            self.fail(f"{name!r} is a word of Python: choose another name, such as {other!r}", part)
         if name == "I" and name not in self.declared:
             size = sizes.new()
             return size, size
@@ -265,7 +266,7 @@ class Reading:
     def _make_scalar(self) -> None:
         """The whole is one number, if need be because names in lower case are numbers; no matrix becomes one."""
         shape, sizes = self.shapes[-1], self.sizes
-        if shape is None:
+        if shape is None or not self.symbols:
             self.fail("a formula of numbers has no derivative: it needs a matrix", self.parts[-1], whole=True)
         open_names = [name for name, pair in self.symbols.items() if not sizes.is_one(pair)]
         if self._is_a_matrix(shape) or not all(sizes.make_equal(a, sizes.one) for a in shape):

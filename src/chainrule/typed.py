@@ -175,6 +175,10 @@ def _declaration(text: str) -> tuple[str, Declaration]:
         sizes, facts = [*sizes, facts[1]], facts[2:]
     if len(head) < 2 or head[1] not in (":", "=") or not head[0].isidentifier() or not sizes:
         raise SpecError("a size is written as X: n x d, or X=3,4, or w: d for a column", text, 0, len(text))
+    if facts and facts[0] in ("x", ",", "×", "."):
+        raise SpecError(
+            "a matrix has two sizes, each a name or a whole number, as in X: n x 3", text, text.rindex(facts[0]), 1
+        )
     for fact in facts:
         if fact not in FACTS:
             raise SpecError(f"unknown fact {fact!r}{nearest(fact, FACTS)}", text, text.rindex(fact), len(fact))

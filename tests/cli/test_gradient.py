@@ -121,8 +121,8 @@ def test_to_a_file(tmp_path, capsys):
         ),
         (["diag(x)"], "a gradient is of one number, and diag(x) is (n x n): reduce it, as sum(...) does\n  diag(x)\n"),
         (["sum(X)", "--size", "X=3"], "X is a matrix by its capital, and has two sizes: write X=3,1 for a column"),
-        (["frobenius(X)"], "; the nearest of "),
-        (["frobenius(X)"], ": chainrule gradient --help lists all\n  frobenius(X)\n  ^^^^^^^^^"),
+        (["qqqqq(X)"], "; the nearest of "),
+        (["qqqqq(X)"], ": chainrule gradient --help lists all\n  qqqqq(X)\n  ^^^^^"),
         (["sum(sofmax(X))"], "unknown function 'sofmax'; did you mean 'softmax'?\n  sum(sofmax(X))\n      ^^^^^^"),
     ],
 )
