@@ -37,7 +37,7 @@ NORMAL_FORMS = [
     (A * reciprocal(B) * B, "A"),
     (A * B * reciprocal(A * B), "1"),
     (reciprocal(2 * A) * A, "0.5"),
-    (reciprocal(LAM * A) * A, "1/lam"),
+    (reciprocal(LAM * A) * A, "(1 1')/lam"),
     (power(A, 3) * reciprocal(A), "A ∘ A"),
     (A * A * A * A * A, "A.^5"),
     (A * B + A * C, "A ∘ (B + C)"),

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import chainrule as cr
+from chainrule.errors import DataError
 
 W, V = cr.matrix("W", 3, 2), cr.matrix("V", 3, 2)
 NOT_EXPRESSIONS = {
@@ -20,6 +21,7 @@ NOT_EXPRESSIONS = {
     "hessian_vector_product": lambda x: cr.hessian_vector_product(x, {W: V}),
     "jvp": lambda x: cr.jvp(W, {W: x}),
     "vjp": lambda x: cr.vjp(W, x, W),
+    "gauss_newton_product": lambda x: cr.gauss_newton_product(cr.sum(W), x, {W: V}),
 }
 
 
@@ -36,6 +38,35 @@ def test_what_is_no_expression_is_refused_in_one_sentence(name, given, shown):
         NOT_EXPRESSIONS[name](given)
     assert str(caught.value).endswith(f"got {shown}")
     assert "\n" not in str(caught.value)
+
+
+OTHER = cr.matrix("W", 3, 5)  # of the name of W, and not of its size
+CLASH = cr.sum(W.T @ OTHER)
+TWO_OF_A_NAME = {
+    "gradient": lambda: cr.gradient(CLASH, W),
+    "gradient by": lambda: cr.gradient(cr.sum(W), OTHER),
+    "gradients": lambda: cr.gradients(CLASH),
+    "differentiate": lambda: cr.differentiate(CLASH, W),
+    "evaluate": lambda: cr.evaluate(CLASH, {"W": np.ones((3, 2))}),
+    "source": lambda: cr.source({"out": CLASH}),
+    "source of two": lambda: cr.source({"out": W, "more": OTHER}),
+    "hessian": lambda: cr.hessian(CLASH, W),
+    "hessian_vector_product": lambda: cr.hessian_vector_product(CLASH, {W: V}),
+    "jvp": lambda: cr.jvp(CLASH, {W: V}),
+    "jvp along": lambda: cr.jvp(V, {V: cr.matrix("V", 3, 2, facts=["nonnegative"])}),
+    "vjp": lambda: cr.vjp(W, cr.matrix("W", 3, 2, role="target"), W),
+    "gauss_newton_product": lambda: cr.gauss_newton_product(CLASH, W.T @ OTHER, {W: V}),
+}
+
+
+@pytest.mark.parametrize("name", TWO_OF_A_NAME)
+def test_two_matrices_of_one_name_are_refused_in_one_sentence(name):
+    with pytest.raises(DataError, match=r"^two different matrices are named '[WV]': matrix\(.*\) and matrix\(.*\)$"):
+        TWO_OF_A_NAME[name]()
+
+
+def test_one_matrix_may_be_met_many_times():
+    assert cr.text(*cr.gradient(cr.sum(W + cr.matrix("W", 3, 2)), W)) == "2"
 
 
 @pytest.mark.parametrize(

@@ -207,23 +207,27 @@ def test_what_is_derived_in_a_convention_is_derived_once():
 REFUSED = [
     (
         {"weights": "WX"},
-        r"weights='WX' is the product W X of columns, and the layout is rows: in layer 1, W1 is \(5 x 4\) and X "
-        r"\(n x 4\); take weights='XW' or 'XWt', or layout='columns'",
+        r"weights='WX' is the product W X of columns, and the layout is rows: in layer 1 already, W1 is "
+        r"\(h x d\) and X \(n x d\); take weights='XW' or 'XWt', or layout='columns'",
     ),
     (
         {"convention": "ng", "weights": "XW"},
-        r"weights='XW' is the product X W of rows, and the layout is columns: in layer 1, W1 is \(4 x 5\) and X "
-        r"\(4 x n\); take weights='WX' or 'WtX', or layout='rows'",
+        r"convention 'ng': weights='XW' is the product X W of rows, and the layout is columns: in "
+        r"layer 1 already, W1 is \(d x h\) and X \(d x n\); take weights='WX' or 'WtX', or layout='rows'",
     ),
     (
         {"convention": "raja"},
-        "bias='none' is for networks without biases, and layers 1, 2 have them: write nobias there, or take "
+        "convention 'raja' is for networks without biases, and layers 1, 2 have them: write nobias there, or take "
         "bias='column'",
     ),
     (
+        {"bias": "none"},
+        "bias='none' is for networks without biases, and layers 1, 2 have them: write nobias there, or take bias='row'",
+    ),
+    (
         {"reduction": "sum", "scale": "gradient"},
-        "scale='gradient' moves the 1/n of a mean out of dZ2, and reduction='sum' leaves none there, in layer 2: take "
-        "reduction='mean', or leave scale out",
+        "scale='gradient' moves the 1/n of a mean out of the dZ of the last layer, and reduction='sum' leaves none "
+        "there: take reduction='mean', or leave scale out",
     ),
 ]
 
@@ -234,13 +238,32 @@ def test_a_contradiction_is_named_with_its_layer(options, message):
         cr.Network(NET).derive(**options)
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"layout": "rows", "weights": "WX"}, r"^weights='WX' is the product W X of columns, and the layout is rows"),
+        ({"layout": "columns", "weights": "XWt"}, r"W1 is \(h x d\) and X \(d x n\); take weights='WX' or 'WtX'"),
+        ({"reduction": "sum", "scale": "step"}, r"^scale='step' moves .* and reduction='sum' leaves none there"),
+    ],
+)
+def test_a_convention_that_contradicts_itself_is_not_made(options, message):
+    with pytest.raises(ConventionError, match=message):
+        cr.Convention(**options)
+
+
+@pytest.mark.parametrize("convention", [3, ["ng"], {"layout": "rows"}])
+def test_what_is_no_convention_is_refused(convention):
+    with pytest.raises(TypeError, match=r"^a convention is a name such as 'ng', or a chainrule.Convention, got "):
+        cr.Network(NET).derive(convention=convention)
+
+
 def test_the_only_layer_with_a_bias_is_named():
     with pytest.raises(ConventionError, match=r"and layer 2 has one: write nobias there, or take bias='row'$"):
         cr.Network("4 -> 5 nobias -> 3").derive(bias="none")
 
 
 def test_a_sum_that_was_declared_has_nothing_to_place():
-    with pytest.raises(ConventionError, match=r"^scale='step' moves"):
+    with pytest.raises(ConventionError, match=r"^scale='step' moves the 1/n of a mean out of dZ2 of layer 2, and "):
         cr.Network(NET, reduction="sum").derive(scale="step")
 
     cr.Network(NET, reduction="sum").derive(scale="step", reduction="mean")

@@ -126,6 +126,9 @@ MORE = [
     ("vec(X)'(vec(X) + a)", ""),
     ("binary_cross_entropy(logistic(x), y)", ""),
     ("(x'x)^2", ""),
+    ("det(a) + x'x", "a: 1"),
+    ("sum(X)^2", ""),
+    ("cross_entropy(softmax(V tanh(W x)), y)", ""),
 ]
 x = cr.matrix("x", "n", 1)
 LOSSES = [cr.norm(x) * cr.norm(x), cr.power(cr.exp(x.T @ x), 3), cr.sum(cr.kron(x, x.T))]
@@ -153,7 +156,7 @@ def sweep_steps(loss, w):
 
 def hessian_steps(loss, w):
     """Of the closed form of the Hessian."""
-    v = cr.matrix("v", *w.shape)
+    v = cr.matrix("_v", *w.shape)
     (product,) = cr.hessian_vector_product(loss, {w: v})
     rewriter = Rewriter(ANY)
     with contextlib.suppress(NotFoundError):

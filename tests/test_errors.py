@@ -92,3 +92,11 @@ def test_nearest_lists_what_is_known_when_nothing_is_close():
 
 def test_nearest_is_silent_when_nothing_is_known():
     assert nearest("relu", []) == ""
+
+
+def test_nearest_names_a_few_of_very_many():
+    known = [f"name{i:02}" for i in range(40)]
+
+    assert nearest("zzz", known).startswith("; the nearest of 40 names are 'name")
+    assert nearest("zzz", known).count("'name") == 3
+    assert nearest("zzz", known, "see --help").endswith("': see --help")

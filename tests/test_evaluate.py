@@ -191,14 +191,14 @@ MISTAKES = {
     ),
     "a number for a matrix": (X, {"X": 3.0}, ShapeError, "X is declared (n x d), got a number"),
     "rows of different lengths": (X, {"X": RAGGED}, ShapeError, "X is a matrix, got rows of different lengths"),
-    "text": (X, {"X": [["a", "b"]]}, DataError, "X holds real numbers, got values of type <U1"),
-    "objects": (X, {"X": [[None, 1]]}, DataError, "X holds real numbers, got values of type object"),
-    "complex numbers": (X, {"X": [[1j]]}, DataError, "X holds real numbers, got values of type complex128"),
+    "text": (X, {"X": [["a", "b"]]}, DataError, "X holds real numbers, got 'a' at [0, 0]"),
+    "objects": (X, {"X": [[None, 1]]}, DataError, "X holds real numbers, got None at [0, 0]"),
+    "complex numbers": (X, {"X": [[1j]]}, DataError, "X holds real numbers, got 1j at [0, 0]"),
     "dates": (
         X,
         {"X": np.array([["2026-01-01"]], "M8[D]")},
         DataError,
-        "X holds real numbers, got values of type datetime64[D]",
+        "X holds real numbers, got datetime.date(2026, 1, 1) at [0, 0]",
     ),
     "a size that is no whole number": (
         cr.ones("n"),

@@ -8,6 +8,10 @@ import pytest
 import chainrule as cr
 from chainrule.errors import DerivationError
 
+SOFTMAX = "Diag(softmax(W x)) - softmax(W x) softmax(x' W')"
+SOFTMAX_OF_ROWS = "Diag(vec(softmax(X W))) - Diag(vec(softmax(X W))) ((1 1') ⊗ I) Diag(vec(softmax(X W)))"
+SLOPES = "1 - tanh(W x) ∘ tanh(W x)"
+BENT = f"Diag({SLOPES}) (V' V Diag({SLOPES}) - 2 Diag((V' (V tanh(W x) - y)) ∘ tanh(W x)))"
 FORMULAS = {
     "-y'log(softmax(z))": ("z", "(1' y) (Diag(softmax(z)) - softmax(z) softmax(z'))"),
     "x'A x + b'x": ("x", "A + A'"),
@@ -20,6 +24,17 @@ FORMULAS = {
     "||x||": ("x", "(I - (x x')/‖x‖^2)/‖x‖"),
     "a'x": ("x", "0"),
     "sum(x^3)": ("x", "6 Diag(x)"),
+    "cross_entropy(softmax(W x), y)": ("W", f"(x x') ⊗ ({SOFTMAX})"),
+    "-y'log(softmax(W x))": ("W", f"(1' y) (x x') ⊗ ({SOFTMAX})"),
+    "cross_entropy(softmax(Z), Y)": ("Z", f"({SOFTMAX_OF_ROWS.replace('X W', 'Z')})/n"),
+    "cross_entropy(softmax(X W), Y)": ("W", f"((I ⊗ X') ({SOFTMAX_OF_ROWS}) (I ⊗ X))/n"),
+    "binary_cross_entropy(logistic(X w), y)": ("w", "(X' Diag((1 - logistic(X w)) ∘ logistic(X w)) X)/n"),
+    "||a - X b||^2": ("X", "2 (b b') ⊗ I"),
+    "||A - X B||^2": ("X", "2 (B B') ⊗ I"),
+    "||A - X'||^2 + tr(X X')": ("X", "4 I"),
+    "sum(X)^2": ("X", "2"),
+    "half_squared_error(V tanh(W x), y)": ("W", f"((x x') ⊗ ({BENT}))/n"),
+    "sum(softplus(X w))": ("X", "(w w') ⊗ Diag((1 - logistic(X w)) ∘ logistic(X w))"),
 }
 
 
@@ -65,5 +80,41 @@ def test_of_a_matrix_its_columns_stand_under_each_other():
 def test_where_no_matrix_is_found_it_says_why():
     A = cr.matrix("A", "n", "n")
 
-    with pytest.raises(DerivationError, match="by A, because of transpose of a n x n matrix"):
+    with pytest.raises(DerivationError, match="by A, because of the transpose of a n x n matrix"):
         cr.hessian(cr.logdet(A), A)
+
+
+def test_the_sizes_beside_a_kronecker_product_are_said():
+    f = cr.parse("cross_entropy(softmax(X W), Y)")
+
+    (note,) = cr.differentiate(f.expression, f["W"], hessian=True).notes
+    assert note.startswith("I is an identity matrix, and 1 a column of ones: in I ⊗ X', I is (k x k)")
+    assert "in (1 1') ⊗ I, 1 1' is (k x k) and I is (n x n)" in note
+
+
+@pytest.mark.parametrize(
+    ("text", "wrt", "note"),
+    [
+        ("-y'log(softmax(z))", "z", "1' y is 1 where y is declared columns_sum_to_one, as a distribution is"),
+        ("-sum(Y .* log(softmax(Z)))", "Z", "Y 1 is 1 where Y is declared rows_sum_to_one, as a distribution is"),
+    ],
+)
+def test_a_fact_that_would_shorten_is_named(text, wrt, note):
+    f = cr.parse(text)
+    declared = cr.parse(text, {"y": "n columns_sum_to_one"} if wrt == "z" else {"Y": "n x d rows_sum_to_one"})
+
+    assert cr.differentiate(f.expression, f[wrt]).notes == (note,)
+    assert cr.differentiate(declared.expression, declared[wrt]).notes == ()
+
+
+def test_no_fact_is_asked_for_where_nothing_is_a_distribution():
+    f = cr.parse("sum(x) sum(exp(x))")
+
+    assert cr.differentiate(f.expression, f["x"]).notes == ()
+
+
+def test_a_function_that_no_book_has_is_explained():
+    f = cr.parse("sum((kron(A, B) - C) .* (kron(A, B) - C))")
+
+    note = "block_products(...) is the matrix of the Frobenius products of every block of the first with the second"
+    assert note in cr.differentiate(f.expression, f["A"]).notes

@@ -183,3 +183,12 @@ def test_the_initializer_follows_the_activation(activation, name):
 def test_the_function_whose_bounds_the_outputs_have():
     assert cr.Dense(3, "logistic").ending is cr.logistic
     assert cr.Dense(3, "logistic", residual=True).ending is cr.identity
+
+
+@pytest.mark.parametrize("spec", ["4 -> 1 softmax -> 3", "4 -> 1 log_softmax"])
+def test_a_function_of_rows_with_one_output_is_remarked(spec):
+    note, *_ = cr.Network(spec).notes
+
+    assert note.startswith("layer 1: ")
+    assert note.endswith("softmax over one output is always the same number; give it 2 or more")
+    assert cr.Network(spec.replace(" 1 ", " 2 ")).notes == cr.Network(spec).notes[1:]

@@ -424,3 +424,19 @@ def test_rows_rounded_to_float32_still_sum_to_one():
 
     assert rows.sum(axis=1).max() != 1
     assert np.isfinite(net.loss(net.init(0), np.ones((50, 2)), rows))
+
+
+@pytest.mark.parametrize(
+    ("elsewhere", "here"),
+    [("nll", "cross_entropy"), ("BCE", "binary_cross_entropy"), ("mse", "mean_squared_error"), ("l1", "mean_absolute")],
+)
+def test_the_name_that_a_loss_has_elsewhere_is_understood(elsewhere, here):
+    with pytest.raises(UnknownNameError, match=rf"^unknown loss {elsewhere!r}; did you mean '{here}"):
+        find_loss(elsewhere)
+
+
+def test_no_name_from_elsewhere_is_that_of_another_loss():
+    names = [name for each in LOSSES.values() for name in (each.name, *each.elsewhere)]
+
+    assert len(set(names)) == len(names)
+    assert all(name == name.casefold() for name in names)

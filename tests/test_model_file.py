@@ -169,7 +169,7 @@ def test_a_flipped_bit_in_a_weight_is_explained(written):
 def test_a_cut_file_is_explained(written, length):
     written.write_bytes(written.read_bytes()[:length])
 
-    with pytest.raises(DataError, match=r"^'.*m\.safetensors' is not a model file, or it is damaged: "):
+    with pytest.raises(DataError, match=r"^'.*m\.safetensors' is not a model file, or it is damaged$"):
         read_model(written)
 
 
@@ -179,7 +179,7 @@ def test_a_cut_file_is_explained(written, length):
 def test_another_kind_of_file_is_explained(path, content):
     path.write_bytes(content)
 
-    with pytest.raises(DataError, match=r"^'.*m\.safetensors' is not a model file, or it is damaged: "):
+    with pytest.raises(DataError, match=r"^'.*m\.safetensors' is not a model file, or it is damaged$"):
         read_model(path)
 
 

@@ -60,7 +60,7 @@ OPTIONS = [
     {"loss": "huber(0.1)"},
     {"loss": cr.huber(1 / 3)},
     {"penalty": cr.l2(0.1 + 0.2)},
-    {"penalty": "l1(0.5) + l2(0.25, per_sample=1)"},
+    {"penalty": "l1(0.5) + l2(0.25)/n"},
     {"reduction": "sum"},
 ]
 

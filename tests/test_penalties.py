@@ -83,7 +83,7 @@ def test_per_sample_is_the_alpha_of_scikit_learn():
     assert loss == pytest.approx(0.5 * 0.7 * sum((v**2).sum() for v in weights(params).values()) / n, rel=1e-13)
 
 
-@pytest.mark.parametrize("penalty", ["l1(0.1)", "l2(0.2)", "l1(0.1) + l2(0.2, per_sample=1)"])
+@pytest.mark.parametrize("penalty", ["l1(0.1)", "l2(0.2)", "l1(0.1) + l2(0.2)/n"])
 @pytest.mark.parametrize("sample_weight", [False, True])
 def test_derivations_with_a_penalty_replay(penalty, sample_weight):
     net, *_ = problem(penalty=penalty)
@@ -113,6 +113,8 @@ def test_the_gradient_names_the_penalty_term():
         ("elastic_net(0.4)", cr.l1(0.2) + cr.l2(0.2)),
         ("elastic_net(l1_ratio=1, strength=0.4)", cr.l1(0.4) + cr.l2(0)),
         ("l1(1e-9, per_sample=1)", cr.l1(1e-9, per_sample=True)),
+        ("l1(0.1)/n + l2(0.2)", cr.l1(0.1, per_sample=True) + cr.l2(0.2)),
+        ("elastic_net(0.4) / n", cr.l1(0.2, per_sample=True) + cr.l2(0.2, per_sample=True)),
     ],
 )
 def test_a_penalty_is_read_from_text(text, penalty):
@@ -154,3 +156,20 @@ def test_every_public_penalty_has_a_text():
 def test_a_wrong_penalty_is_an_error_in_words(make, error, message):
     with pytest.raises(error, match=message):
         make()
+
+
+def test_a_penalty_per_sample_is_written_as_divided_by_n():
+    assert str(cr.l2(0.01, per_sample=True) + cr.l1(0.5)) == "l2(0.01)/n + l1(0.5)"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("l2(0.1)/m", "'l2' is divided by n only\n  l2\\(0.1\\)/m\n          \\^$"),
+        ("l2(0.1)/2", "'l2' is divided by n only"),
+        ("l2(0.1, per_sample=1)/n", "'per_sample' of 'l2' is said twice"),
+    ],
+)
+def test_a_penalty_is_divided_by_n_only(text, message):
+    with pytest.raises(SpecError, match=message):
+        find_penalty(text)

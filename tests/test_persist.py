@@ -309,7 +309,7 @@ def test_a_file_that_is_missing_or_foreign_or_damaged_is_explained(path):
     with pytest.raises(DataError, match=r"^there is no model file '.*m\.safetensors'$"):
         cr.load(path)
     path.write_text("not a model")
-    with pytest.raises(DataError, match=r"^'.*m\.safetensors' is not a model file, or it is damaged: "):
+    with pytest.raises(DataError, match=r"^'.*m\.safetensors' is not a model file, or it is damaged$"):
         cr.load(path)
     save_file({"W1": X}, path)
     with pytest.raises(DataError, match=r"^'.*' is a safetensors file, but not one that chainrule wrote$"):
@@ -317,7 +317,7 @@ def test_a_file_that_is_missing_or_foreign_or_damaged_is_explained(path):
     cr.save(path, fitted("texts")[0])
     whole = path.read_bytes()
     path.write_bytes(whole[:-9])
-    with pytest.raises(DataError, match=r"^'.*' is not a model file, or it is damaged: "):
+    with pytest.raises(DataError, match=r"^'.*' is not a model file, or it is damaged$"):
         cr.load(path)
     path.write_bytes(whole[:-9] + bytes([whole[-9] ^ 1]) + whole[-8:])
     with pytest.raises(DataError, match=r"^'.*' is damaged: its checksum does not agree with its content$"):

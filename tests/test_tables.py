@@ -157,7 +157,7 @@ def test_an_unknown_text_is_all_zeros_and_noted():
 
     assert features.transform(table).tolist() == [[0, 1], [0, 0], [0, 0], [0, 0], [0, 0]]
     assert features.notes_on(table) == (
-        "column 'city' has texts in 3 rows that training did not have, 'Bonn' for one: they count as no category",
+        "column 'city' has texts that training did not have in 3 rows, such as 'Bonn': they count as no category",
     )
 
 

@@ -205,9 +205,9 @@ def test_the_first_rows_decide_though_the_last_of_them_is_cut(csv):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", r"'.*t\.csv' is not a CSV file in UTF-8; it is empty$"),
-        (b"  \n \n", "it is empty"),
-        (b"a,b\n", r"t\.csv' has a header and no rows$"),
+        (b"", r"'.*t\.csv' is empty$"),
+        (b"  \n \n", "is empty$"),
+        (b"a,b\n", r"t\.csv' has a header and no rows; if its only row is data, say so: --no-header, or header=False$"),
         (b"a,b", "has a header and no rows"),
         (b"a,b\n1,2\n3\n", r"t\.csv' has 1 cells in row 2 and 2 in its first: '3'; correct its separators"),
         (b"a,b\n1,2\n\n3,4,5\n", "has 3 cells in row 2 and 2 in its first: '3,4,5'"),
@@ -430,7 +430,6 @@ def test_a_damaged_archive_is_explained(tmp_path, zeros):
     ("content", "found"),
     [
         (b"a,b\n1,2\n", "it is text beginning with 'a,b'$"),
-        (b"", "it is empty$"),
         (b"\x80\x81\x82\x83\x84", "it is text that is not UTF-8, or binary data$"),
         (b"\x93NUMPY....", r"it is a single NumPy array \(.npy\)$"),
     ],
@@ -510,3 +509,18 @@ def test_a_file_with_the_name_of_a_built_in_set_is_reached_by_a_path(tmp_path, m
     assert read_table("iris").rows == 150
     with pytest.raises(DataError, match="is a directory"):
         read_table(tmp_path / "iris")
+
+
+@pytest.mark.parametrize("name", ["t.csv", "t.parquet", "t.npz"])
+def test_an_empty_file_is_called_empty(tmp_path, name):
+    (tmp_path / name).write_bytes(b"")
+
+    with pytest.raises(DataError, match=rf"{re.escape(name)}' is empty$"):
+        read_table(tmp_path / name)
+
+
+def test_a_header_that_was_asked_for_is_not_doubted(tmp_path):
+    (tmp_path / "t.csv").write_bytes(b"a,b\n")
+
+    with pytest.raises(DataError, match=r"t\.csv' has a header and no rows$"):
+        read_table(tmp_path / "t.csv", header=True)

@@ -175,7 +175,7 @@ def test_sizes_that_clash_are_shown_where_they_meet(text, sizes, message, carets
     ("sizes", "error", "message"),
     [
         (["x 3"], SpecError, "a size is written as"),
-        (["x: 3 x"], SpecError, "unknown fact"),
+        (["x: 3 x"], SpecError, "a matrix has two sizes"),
         (["x: 0"], SpecError, "at least 1"),
         (["x: 3 x 1 foo"], SpecError, "unknown fact 'foo'"),
         (["x: 3 x 4 symmetric"], SpecError, "a symmetric matrix is square"),
@@ -225,3 +225,77 @@ def test_a_column_of_probabilities_is_one_example():
     assert cr.evaluate(in_rows.expression, {"z": z.T, "y": y.T}) == pytest.approx(expected, rel=1e-14)
     many = cr.parse("squared_error(a, y)", ["a: n", "y: n"])  # of n examples with one output each
     assert cr.evaluate(many.expression, {"a": z, "y": y}) == pytest.approx(np.mean((z - y) ** 2), rel=1e-14)
+
+
+@pytest.mark.parametrize(
+    ("formula", "shape"),
+    [
+        ("diag(x)", "n x n"),
+        ("x x'", "n x n"),
+        ("softmax(z) softmax(z')", "n x n"),
+        ("vec(x)", "n x 1"),
+        ("kron(a, b)", "d[*]n x 1"),
+        ("x'y + x", "n x 1"),
+        ("exp(X)", "n x d"),
+    ],
+)
+def test_what_is_no_number_is_not_made_one_by_a_size_of_1(formula, shape):
+    with pytest.raises(SpecError, match=rf"^a gradient is of one number, and .* is \({shape}\): reduce it, as sum"):
+        cr.parse(formula)
+
+
+@pytest.mark.parametrize(
+    ("formula", "note"),
+    [
+        ("x^2 + 3 x", "x is taken as a number, because the whole must be one"),
+        ("(w'x + b - y)^2", "b, y are taken as numbers, because the whole must be one"),
+    ],
+)
+def test_what_is_a_number_only_because_the_whole_is_one_is_said(formula, note):
+    assert note in cr.parse(formula).notes
+
+
+def test_what_is_a_number_in_any_case_is_not_remarked():
+    assert not any("taken as" in note for note in cr.parse("sum(X w)").notes)
+
+
+def test_a_matrix_by_its_capital_needs_two_sizes():
+    with pytest.raises(SpecError, match=r"^X is a matrix by its capital, and has two sizes: write X=3,1 for a column"):
+        cr.parse("sum(X)", {"X": 3})
+    assert cr.parse("sum(X)", {"X": (3, 1)})["X"].shape == (3, 1)
+
+
+def test_what_is_divided_by_in_brackets_is_divided_by_as_a_whole():
+    f = cr.parse("exp(-||x - y||^2/(2 s^2))")
+    values = {"x": [[1.0], [2]], "y": [[0.0], [4]], "s": 3}
+
+    assert cr.evaluate(f.expression, values).item() == pytest.approx(np.exp(-5 / 18), rel=1e-15)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "tanh x",
+            r"^'tanh' is a function: write tanh\(...\), or declare its shape as a matrix\n  tanh x\n  \^\^\^\^$",
+        ),
+        ("sum(X**2)", r"^'\*\*' is written .\^ where it goes entry by entry, and \^ for the power of a square matrix"),
+        ("mse(x, y)", r"^unknown function 'mse'; did you mean 'mean_squared_error'\?"),
+        ("max(x)", r"^unknown function 'max'; did you mean 'maximum', of two matrices, or 'row_maximum'\?"),
+        ("sum(x) for", r"^'for' is a word of Python: choose another name, such as 'for_'"),
+        ("tr(I)", r"^a formula of numbers has no derivative: it needs a matrix"),
+    ],
+)
+def test_what_reads_otherwise_elsewhere_is_explained(text, message):
+    with pytest.raises(SpecError, match=message):
+        cr.parse(text)
+
+
+def test_a_matrix_may_have_the_name_of_a_function_where_it_is_declared():
+    assert cr.parse("sum(step x)", {"step": "n x d"})["step"].shape == ("n", "d")
+
+
+@pytest.mark.parametrize("size", ["X: n x d x k", "X: 2.5 x 3"])
+def test_a_matrix_has_two_sizes(size):
+    with pytest.raises(SpecError, match=r"^a matrix has two sizes, each a name or a whole number, as in X: n x 3"):
+        cr.parse("sum(X)", [size])

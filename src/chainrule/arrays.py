@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from numbers import Real
 from typing import Any
 
 import numpy as np
 
+from chainrule.calls import shown
 from chainrule.errors import DataError, ShapeError, nearest
 from chainrule.expr import Node
 from chainrule.losses import TARGETS, Targets
@@ -91,7 +93,7 @@ def check_parameters(params: Mapping[str, Any], declared: Sequence[Node]) -> Arr
         raise TypeError(
             f"the parameters are a mapping of names to arrays, as init gives them, got {type(params).__name__}"
         )
-    found = {str(name): _numbers(str(name), value) for name, value in params.items()}
+    found = {str(name): as_numbers(str(name), value) for name, value in params.items()}
     expected = {str(p.name): p.shape for p in declared}
     if {name: a.shape for name, a in found.items()} != expected:
         wanted = ", ".join(f"{name} {show(s)}" for name, s in expected.items())
@@ -164,18 +166,25 @@ def filled(value: Any, shape: tuple[int, int], dtype: np.dtype[Any]) -> Array:
     return array if array.shape == shape else np.full(shape, array)
 
 
-def _numbers(name: str, value: Any) -> Array:
+def as_numbers(name: str, value: Any) -> Array:
+    """An array of real numbers, whatever their type; what is none is named with its place."""
+    array: Array
     try:
         array = np.asarray(value)
     except ValueError:
         raise ShapeError(f"{name} is a matrix, got rows of different lengths") from None
     if array.dtype.kind not in "fiub":
-        raise DataError(f"{name} holds real numbers, got values of type {array.dtype}")
+        entries = np.asarray(value, dtype=object)  # of "1", 2 NumPy makes texts
+        for place in np.ndindex(entries.shape):
+            if not isinstance(entries[place], Real | np.bool_):
+                at = f" at [{', '.join(map(str, place))}]" if place else ""
+                raise DataError(f"{name} holds real numbers, got {shown(entries[place])}{at}")
+        array = entries.astype(float)
     return array
 
 
 def _finite(name: str, value: Any) -> Array:
-    array = _numbers(name, value)
+    array = as_numbers(name, value)
     bad = ~np.isfinite(array)
     if bad.any():
         where = ", ".join(map(str, np.argwhere(bad)[0]))

@@ -1,16 +1,33 @@
-"""What public functions were asked for: an expression where one is needed, or one sentence."""
+"""What public functions were asked for: expressions in which a name is one matrix, or one sentence."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from chainrule.calls import shown
-from chainrule.expr import Node
+from chainrule.errors import DataError
+from chainrule.expr import Node, symbol_op, toposort
+
+
+def check_expression(function: str, given: object) -> None:
+    """Refuse what is not an expression, such as a number, an array or a formula that is still a text."""
+    if not isinstance(given, Node):
+        how = f"chainrule.parse({given!r}).expression" if isinstance(given, str) else "chainrule.matrix('W', 'd', 'k')"
+        raise TypeError(f"{function}() takes expressions, such as {how}, got {shown(given)}")
 
 
 def check_expressions(function: str, *given: object) -> None:
-    """Refuse what is not an expression, such as a number, an array or a formula that is still a text."""
+    """Refuse what is not an expression, and expressions in which two matrices have one name."""
+    expressions: list[Node] = []
     for each in given:
-        if not isinstance(each, Node):
-            how = (
-                f"chainrule.parse({each!r}).expression" if isinstance(each, str) else "chainrule.matrix('W', 'd', 'k')"
-            )
-            raise TypeError(f"{function}() takes expressions, such as {how}, got {shown(each)}")
+        check_expression(function, each)
+        expressions.append(each)  # type: ignore[arg-type]  # as was checked
+    check_names(toposort(*expressions))
+
+
+def check_names(nodes: Iterable[Node]) -> None:
+    """Refuse two matrices of one name, such as X (n x d) beside X (m x d): equations could not tell them apart."""
+    seen: dict[str, Node] = {}
+    for node in nodes:
+        if node.op is symbol_op and (first := seen.setdefault(node.value.name, node)) is not node:
+            raise DataError(f"two different matrices are named {node.value.name!r}: {first!r} and {node!r}")

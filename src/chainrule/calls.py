@@ -3,7 +3,8 @@
 Syntax only, by a tokenizer and a recursive descent; nothing is evaluated. The caller says which
 names exist. The reader of tokens serves the grammar of SPECs (chainrule.spec) as well.
 
-    sum   = call { "+" call }
+    sum   = part { "+" part }
+    part  = call [ "/" name ]
     call  = name [ "(" [ value { "," value } ] ")" ]
     value = [ name "=" ] number
 """
@@ -11,8 +12,8 @@ names exist. The reader of tokens serves the grammar of SPECs (chainrule.spec) a
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from math import isfinite
 from typing import NamedTuple, NoReturn
 
@@ -194,7 +195,9 @@ def parse_call(text: str, *, known: Collection[str] | None = None) -> Call:
     return call
 
 
-def parse_sum(text: str, *, known: Collection[str] | None = None) -> tuple[Call, ...]:
+def parse_sum(
+    text: str, *, known: Collection[str] | None = None, over: Mapping[str, tuple[str, float]] | None = None
+) -> tuple[Call, ...]:
     """Read a sum of calls, such as penalties typed on a command line.
 
     Parameters
@@ -203,6 +206,8 @@ def parse_sum(text: str, *, known: Collection[str] | None = None) -> tuple[Call,
         Calls as in `parse_call`, with ``+`` between them.
     known : collection of str, optional
         The names that exist; any name is accepted when this is not given.
+    over : mapping of str to (str, float), optional
+        By what a call may be divided, and the parameter with its value that this means.
 
     Returns
     -------
@@ -219,11 +224,25 @@ def parse_sum(text: str, *, known: Collection[str] | None = None) -> tuple[Call,
     ['l2', 'l1']
     """
     reader = Reader(text)
-    calls = [read_known_call(reader, "a name", known)]
+    calls = [_divided(reader, read_known_call(reader, "a name", known), over or {})]
     while reader.take("+"):
-        calls.append(read_known_call(reader, "a name after '+'", known))
+        calls.append(_divided(reader, read_known_call(reader, "a name after '+'", known), over or {}))
     _end_calls(reader, calls[-1])
     return tuple(calls)
+
+
+def _divided(reader: Reader, call: Call, over: Mapping[str, tuple[str, float]]) -> Call:
+    """The call with what a slash after it means."""
+    slash = reader.next
+    if not over or not reader.take("/"):
+        return call
+    below = reader.take("name")
+    if below is None or below.text not in over:
+        reader.fail(f"{call.name!r} is divided by {' or '.join(over)} only", below or slash)
+    parameter, value = over[below.text]
+    if parameter in dict(call.keywords):
+        reader.fail(f"{parameter!r} of {call.name!r} is said twice", slash)
+    return replace(call, keywords=(*call.keywords, (parameter, value)))
 
 
 def _end_calls(reader: Reader, last: Call) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from chainrule.calls import shown
 from chainrule.errors import ConventionError, DataError, UnknownNameError, nearest
 from chainrule.layers import Dense
 
@@ -68,6 +69,20 @@ class Convention:
         for option, words in OPTIONS.items():
             if (word := getattr(self, option)) not in words and not (option == "reduction" and word is None):
                 raise UnknownNameError(f"unknown {option} {word!r}{nearest(str(word), words)}")
+        if self.layout != SIDES[self.weights]:
+            raise ConventionError(self._of_the_other_layout())
+        if self.reduction == "sum" and self.scale != "delta":
+            raise ConventionError(nothing_to_place(self.scale, "the dZ of the last layer"))
+
+    def _of_the_other_layout(self) -> str:
+        needed = SIDES[self.weights]
+        W = "h x d" if self.weights in TRANSPOSED else "d x h"
+        X = "n x d" if self.layout == "rows" else "d x n"
+        others = " or ".join(repr(word) for word, layout in SIDES.items() if layout == self.layout)
+        return (
+            f"weights={self.weights!r} is the product {PRODUCTS[self.weights]} of {needed}, and the layout is "
+            f"{self.layout}: in layer 1 already, W1 is ({W}) and X ({X}); take weights={others}, or layout={needed!r}"
+        )
 
     @property
     def turned(self) -> Convention:
@@ -110,6 +125,8 @@ def find_convention(wanted: str | Convention | None, **options: str | None) -> C
 
     Another layout turns the weights and biases with it, and a sum has no 1/n to place, unless they are given too.
     """
+    if not isinstance(wanted, str | Convention | None):
+        raise TypeError(f"a convention is a name such as 'ng', or a chainrule.Convention, got {shown(wanted)}")
     if isinstance(wanted, str) and wanted not in CONVENTIONS:
         raise UnknownNameError(f"unknown convention {wanted!r}{nearest(wanted, CONVENTIONS)}")
     base = CONVENTIONS[wanted] if isinstance(wanted, str) else wanted or Convention()
@@ -118,34 +135,34 @@ def find_convention(wanted: str | Convention | None, **options: str | None) -> C
         base = base.turned
     if given.get("reduction") == "sum":
         base = replace(base, scale="delta")
-    return replace(base, **given)
+    try:
+        return replace(base, **given)
+    except ConventionError as error:
+        if not isinstance(wanted, str):
+            raise
+        raise ConventionError(f"convention {wanted!r}: {error}") from None
 
 
-def check_convention(convention: Convention, inputs: int, layers: Sequence[Dense], reduction: str) -> None:
-    """Refuse a convention that contradicts itself or the network, and say in which layer."""
-    c, needed = convention, SIDES[convention.weights]
-    if c.layout != needed:
-        width = layers[0].width
-        W = f"{width} x {inputs}" if c.weights in TRANSPOSED else f"{inputs} x {width}"
-        X = f"n x {inputs}" if c.layout == "rows" else f"{inputs} x n"
-        others = " or ".join(repr(word) for word, layout in SIDES.items() if layout == c.layout)
-        raise ConventionError(
-            f"weights={c.weights!r} is the product {PRODUCTS[c.weights]} of {needed}, and the layout is {c.layout}: in "
-            f"layer 1, W1 is ({W}) and X ({X}); take weights={others}, or layout={needed!r}"
-        )
+def nothing_to_place(scale: str, signal: str) -> str:
+    """In words, that a sum has no 1/n."""
+    return (
+        f"scale={scale!r} moves the 1/n of a mean out of {signal}, and reduction='sum' leaves none there: take "
+        f"reduction='mean', or leave scale out"
+    )
+
+
+def check_convention(convention: Convention, layers: Sequence[Dense], reduction: str, asked: str) -> None:
+    """Refuse a convention that contradicts the network, and say in which layer; `asked` is what left out biases."""
+    c, last = convention, len(layers)
     biased = [str(i) for i, layer in enumerate(layers, 1) if layer.bias]
     if c.bias == "none" and biased:
         where, have = ("layer", "has one") if len(biased) == 1 else ("layers", "have them")
         raise ConventionError(
-            f"bias='none' is for networks without biases, and {where} {', '.join(biased)} {have}: write nobias there, "
+            f"{asked} is for networks without biases, and {where} {', '.join(biased)} {have}: write nobias there, "
             f"or take bias={'row' if c.layout == 'rows' else 'column'!r}"
         )
     if (c.reduction or reduction) == "sum" and c.scale != "delta":
-        last = len(layers)
-        raise ConventionError(
-            f"scale={c.scale!r} moves the 1/n of a mean out of dZ{last}, and reduction='sum' leaves none there, in "
-            f"layer {last}: take reduction='mean', or leave scale out"
-        )
+        raise ConventionError(nothing_to_place(c.scale, f"dZ{last} of layer {last}"))
 
 
 # ---- what names mean in a convention

@@ -25,6 +25,7 @@ from chainrule.matrix_functions import norm
 from chainrule.products import transposes_leave_sums
 from chainrule.program.source import source
 from chainrule.python_form import called
+from chainrule.remarks import facts_that_would_shorten, functions_of_few, sizes_in_kronecker_products
 from chainrule.render.numbers import number_text
 from chainrule.render.text import equations_text, sentence_lines, text
 from chainrule.render.views import view_latex
@@ -263,7 +264,7 @@ def differentiate(loss: Node, *wrt: Node, hessian: bool = False) -> Derivatives:
     derived = derive_equations([*inner, (define(name, loss), "", "loss")], wrt, rules=ANY, finish=finish)  # type: ignore[list-item]
     notes = where_not_differentiable(loss)
     if not hessian:
-        return Derivatives(derived, wrt, tuple(notes))
+        return _annotated(derived, wrt, notes)
     found: list[Equation] = []
     products: list[Node] = []
     for w in wrt:
@@ -276,7 +277,13 @@ def differentiate(loss: Node, *wrt: Node, hessian: bool = False) -> Derivatives:
     for w in products:
         extended = with_tangents(derived, [w], ANY)
         found += [e for e in extended.equations if e.phase in ("tangent", "hessian")]
-    return Derivatives(Derived((*derived.equations, *found), derived.steps), wrt, tuple(notes))
+    return _annotated(Derived((*derived.equations, *found), derived.steps), wrt, notes)
+
+
+def _annotated(derived: Derived, wrt: tuple[Node, ...], notes: Sequence[str]) -> Derivatives:
+    shown = [e.expression for e in derived.equations if e.phase != "loss"]
+    more = (*facts_that_would_shorten(shown), *sizes_in_kronecker_products(shown), *functions_of_few(shown))
+    return Derivatives(derived, wrt, (*notes, *more))
 
 
 # ---- where there is no derivative

@@ -49,10 +49,12 @@ def jvp(expression: Node, directions: Mapping[Node, Node]) -> Node:
     return pushed(expression, directions)
 
 
-def _check_directions(function: str, expression: object, directions: object) -> None:
+def _check_directions(function: str, expression: object, directions: object, *others: object) -> None:
     if not isinstance(directions, Mapping):
         raise TypeError(f"{function}() takes directions by matrix, such as {{W: V}}, got {shown(directions)}")
-    check_expressions(function, expression, *directions, *directions.values())
+    check_expressions(function, expression, *others, *directions, *directions.values())
+    if not directions:
+        raise DerivationError(f"{function}() needs a direction for at least one matrix: {{W: V}}")
 
 
 def pushed(expression: Node, directions: Mapping[Node, Node]) -> Node:
@@ -127,8 +129,6 @@ def hessian_vector_product(loss: Node, directions: Mapping[Node, Node]) -> tuple
     """
     _check_directions("hessian_vector_product", loss, directions)
     check_scalar(loss)
-    if not directions:
-        raise DerivationError("hessian_vector_product() needs a direction for at least one matrix: {W: V}")
     return tuple(pushed(G, directions) for G in gradient(loss, *directions))
 
 
@@ -160,6 +160,7 @@ def gauss_newton_product(loss: Node, outputs: Node, directions: Mapping[Node, No
     >>> cr.text(Gv)
     "(X' ((X v) ∘ exp(X w) ∘ exp(X w)))/n"
     """
+    _check_directions("gauss_newton_product", loss, directions, outputs)
     check_scalar(loss)
     if outputs not in set(toposort(loss)):
         raise DerivationError(

@@ -24,6 +24,7 @@ __all__ = [
 
 # A longer line wraps in a terminal and its carets no longer stand under the mistake.
 _LINE = 88
+_MANY = 30  # names are not listed in a message
 
 
 class ShapeError(ValueError):
@@ -71,8 +72,8 @@ class SpecError(ValueError):
         return f"{self.message}\n{_excerpt(self.text, self.position, self.length)}"
 
 
-def nearest(name: str, known: Iterable[str]) -> str:
-    """End a message about an unknown name: the nearest known one, or all of them.
+def nearest(name: str, known: Iterable[str], all_of_them: str = "") -> str:
+    """End a message about an unknown name: the nearest known one, or all of them, or the nearest of very many.
 
     Parameters
     ----------
@@ -80,6 +81,8 @@ def nearest(name: str, known: Iterable[str]) -> str:
         What was asked for. Capitals are ignored in the comparison.
     known : iterable of str
         The names that exist.
+    all_of_them : str
+        Where very many names are listed, such as "see chainrule gradient --help".
 
     Returns
     -------
@@ -100,6 +103,10 @@ def nearest(name: str, known: Iterable[str]) -> str:
     close = difflib.get_close_matches(name.casefold(), by_folded, n=1)
     if close:
         return f"; did you mean {by_folded[close[0]]!r}?"
+    if len(names) > _MANY:
+        close = difflib.get_close_matches(name.casefold(), by_folded, n=3, cutoff=0)
+        listed = ", ".join(repr(by_folded[each]) for each in close)
+        return f"; the nearest of {len(names)} names are {listed}{all_of_them and f': {all_of_them}'}"
     return "; known names are " + ", ".join(map(repr, names))
 
 

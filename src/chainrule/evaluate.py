@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.asked import check_expressions
-from chainrule.errors import DataError, ShapeError, UnknownNameError, nearest
+from chainrule.arrays import as_numbers
+from chainrule.asked import check_expression, check_names
+from chainrule.errors import ShapeError, UnknownNameError, nearest
 from chainrule.expr import (
     Node,
     Op,
@@ -63,7 +64,7 @@ def evaluate(expression: Node, values: Mapping[str, Any]) -> Array:
     array([[10., 14.],
            [14., 20.]])
     """
-    check_expressions("evaluate", expression)
+    check_expression("evaluate", expression)
     return evaluate_all(stabilized(expression)[0], values)[0].copy()  # never the array that was given
 
 
@@ -88,11 +89,9 @@ def bind(nodes: list[Node], values: Mapping[str, Any]) -> tuple[dict[Node, Array
     names = {name for n in nodes for size in n.shape for name in factors(size)[1]} | {s.value.name for s in numbers}
     sizes = {name: _whole(name, values[name]) for name in names if name in values and np.ndim(values[name]) == 0}
     arrays: dict[Node, Array] = {}
-    seen: dict[str, Node] = {}
+    check_names(symbols)
     for s in symbols:
         name = s.value.name
-        if seen.setdefault(name, s) is not s:
-            raise DataError(f"two different matrices are named {name!r}: {seen[name]!r} and {s!r}")
         if s in numbers:
             continue
         if name not in values:
@@ -114,18 +113,13 @@ def _whole(name: str, value: Any) -> int:
 
 def _as_matrix(s: Node, value: Any) -> Array:
     name = s.value.name
-    try:
-        array = np.asarray(value)
-    except ValueError:
-        raise ShapeError(f"{name} is a matrix, got rows of different lengths") from None
-    if array.dtype.kind not in "fiub":
-        raise DataError(f"{name} holds real numbers, got values of type {array.dtype}")
+    array = as_numbers(name, value)
     if array.ndim == 0 and s.shape == (1, 1):
         array = array.reshape(1, 1)
     if array.ndim != 2:
         found = f"an array of shape {array.shape}" if array.ndim else "a number"
         raise ShapeError(f"{name} is declared {show(s.shape)}, got {found}{_fix(s, array)}")
-    return array.astype(np.result_type(array, float), copy=False)
+    return np.asarray(array, np.result_type(array, float))
 
 
 def _fix(s: Node, array: Array) -> str:

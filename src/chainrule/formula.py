@@ -10,7 +10,7 @@ operand = number [ "/" number ] | name | name "(" sum { "," sum } ")" | "(" sum 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import NoReturn
@@ -22,13 +22,14 @@ _TOKEN = re.compile(
       (?P<space>  \s+ )
     | (?P<number> (?: [0-9]+ (?: \.[0-9]+ )? | \.[0-9]+ ) (?: [eE][+-]?[0-9]+ )? )
     | (?P<name>   [^\W\d]\w* )
-    | (?P<mark>   \|\| | ‖ | \.\* | \./ | \.\^ | \.T\b | \.' | . )
+    | (?P<mark>   \|\| | \*\* | ‖ | \.\* | \./ | \.\^ | \.T\b | \.' | . )
     """,
     re.VERBOSE,
 )
 SAME = {"‖": "||", "∘": ".*", "⊙": ".*", ".'": "'", ".T": "'", "’": "'", "ᵀ": "'", "−": "-", "·": "*", "×": "*"}
 BINARY = ("@", ".*", "./", "/", "⊗", "*")
 ZERO = Fraction(0)
+NO_NAMES: Mapping[str, str] = {}
 DEEPEST = 100  # brackets in each other
 
 
@@ -58,10 +59,13 @@ class Part:
 class Formula:
     """The parts of a text, operands first; the last is the whole."""
 
-    def __init__(self, text: str, functions: Collection[str], symbols: Collection[str]) -> None:
+    def __init__(
+        self, text: str, functions: Collection[str], symbols: Collection[str], elsewhere: Mapping[str, str] = NO_NAMES
+    ) -> None:
         self.text = text
         self.parts: list[Part] = []
         self._functions = functions
+        self._elsewhere = elsewhere  # what functions are called by other names
         self._symbols = symbols
         self._marks = _marks(text)
         self._at = 0
@@ -111,10 +115,15 @@ class Formula:
         while mark := self._take(*BINARY):
             first = self._at
             right = self._row()
-            if mark.kind in ("/", "./") and self.parts[right].kind == "row" and self._starts_plainly(first):
+            open_row = self.parts[right].kind == "row" and not self._is_bracketed(right)
+            if mark.kind in ("/", "./") and open_row and self._starts_plainly(first):
                 self._two_divisions(mark, whole, right)
             whole = self._make(mark.kind, (whole, right), mark)
         return whole
+
+    def _is_bracketed(self, place: int) -> bool:
+        part = self.parts[place]
+        return part.start < self.parts[part.args[0]].start
 
     def _starts_plainly(self, first: int) -> bool:
         """Could what stands right after a slash be all that is divided by?"""
@@ -203,13 +212,15 @@ class Formula:
 
     def _named(self, name: Mark) -> int:
         bracket = self._next
-        if bracket.kind != "(" or name.text in self._symbols:
+        if name.text in self._symbols:
             return self._make("name", (), name, word=name.text)
         if name.text not in self._functions:
-            beside = bracket.position == name.position + len(name.text)
+            beside = bracket.kind == "(" and bracket.position == name.position + len(name.text)
             if beside and len(name.text) > 2 and name.text.islower():
-                self._fail(f"unknown function {name.text!r}{nearest(name.text, self._functions)}", name)
+                self._fail(f"unknown function {name.text!r}{self._suggestion(name.text)}", name)
             return self._make("name", (), name, word=name.text)
+        if bracket.kind != "(":
+            self._fail(f"{name.text!r} is a function: write {name.text}(...), or declare its shape as a matrix", name)
         self._take("(")
         self._enter("(", bracket)
         args = [self._sum()]
@@ -220,6 +231,14 @@ class Formula:
         made = self._make("call", tuple(args), name, word=name.text)
         self._extend(made, name.position, end)
         return made
+
+    def _suggestion(self, name: str) -> str:
+        known = self._elsewhere.get(name, "")
+        return (
+            f"; did you mean {known}?"
+            if known
+            else nearest(name, self._functions, "chainrule gradient --help lists all")
+        )
 
     def _bracketed(self, mark: Mark) -> int:
         self._enter(mark.kind, mark)
@@ -253,6 +272,8 @@ class Formula:
 
 
 def _unexpected(mark: Mark) -> str:
+    if mark.kind == "**":
+        return "'**' is written .^ where it goes entry by entry, and ^ for the power of a square matrix or a number"
     return f"{mark.text!r} closes no bracket" if mark.kind == ")" else f"unexpected {mark.text!r}"
 
 

@@ -5,14 +5,27 @@ The product H v is linear in v; read from the inside out, each operation says wh
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from functools import reduce
 
 from chainrule.asked import check_expressions
 from chainrule.directional import hessian_vector_product
 from chainrule.errors import DerivationError
-from chainrule.expr import Node, add_op, hadamard_op, matmul_op, matrix, scale, scale_op, toposort, transpose_op
+from chainrule.expr import (
+    Node,
+    add_op,
+    hadamard_op,
+    matmul_op,
+    matrix,
+    rebuild,
+    scale,
+    scale_op,
+    toposort,
+    transpose_op,
+)
 from chainrule.identities import ANY
 from chainrule.matrix_functions import diag, eye, kron, trace, vec
+from chainrule.products import chain
 from chainrule.python_form import called
 from chainrule.rewrite import Rewriter
 from chainrule.shapes import Size, times
@@ -63,42 +76,96 @@ class NotFoundError(Exception):
     """An operation of which the matrix is not known."""
 
 
+Turned = tuple[Node, bool]  # the M of vec(A) = M vec(v), or, where it is True, of vec(A') = M vec(v)
+
+
 def matrix_of(expression: Node, v: Node, rewriter: Rewriter) -> Node:
-    """The matrix M of a linear map: vec(expression) = M vec(v)."""
-    found: dict[Node, Node] = {v: eye(times(*v.shape))}
+    """The matrix M of a linear map: vec(expression) = M vec(v).
+
+    It is the product of those from one waist of the graph to the next, each of which is simplified by itself.
+    """
+    expression = _upright(expression, v)
+    moves = {v}
     for node in toposort(expression):
-        if node is not v and any(a in found for a in node.args):
-            found[node] = rewriter(_matrix(node, found))
-    if expression not in found:
+        if any(a in moves for a in node.args):
+            moves.add(node)
+    moving = [node for node in toposort(expression) if node in moves]
+    if not moving:
         rows, columns = (times(*shape) for shape in (expression.shape, v.shape))
         return scale(matrix("_zero", rows, columns), 0)
-    return found[expression]
+    whole = eye(times(*v.shape))
+    found: dict[Node, Turned] = {v: (whole, False)}
+    for node, is_waist in zip(moving[1:], _waists(moving)[1:], strict=True):
+        M, turned = _matrix(node, found)
+        found[node] = rewriter(M), turned and 1 not in node.shape  # a row is as good as a column
+        if is_waist:
+            M, turned = found[node]
+            whole = rewriter(M @ whole)
+            found = {node: (eye(times(*node.shape)), turned)}
+    if found[expression][1]:
+        raise NotFoundError(f"the transpose of {_sized(expression)}")
+    return whole
 
 
-def _matrix(node: Node, found: dict[Node, Node]) -> Node:
+def _upright(root: Node, v: Node) -> Node:
+    """Every 1 x 1 product a' v' b as b' v a: with fewer transposes of v, more of the graph goes through one node."""
+    new: dict[Node, Node] = {}
+    for node in toposort(root):
+        same = rebuild(node, tuple(new[a] for a in node.args))
+        factors = chain(same) if same.op is matmul_op and same.shape == (1, 1) else []
+        new[node] = reduce(lambda right, f: f @ right, (f.T for f in factors)) if v.T in factors else same
+    return new[root]
+
+
+def _waists(moving: Sequence[Node]) -> list[bool]:
+    """Through which of the nodes that move does all go that comes before them?"""
+    place = {node: i for i, node in enumerate(moving)}
+    last = list(range(len(moving)))  # where each is read for the last time
+    for i, node in enumerate(moving):
+        for a in node.args:
+            if a in place:
+                last[place[a]] = i
+    return [all(last[j] <= i for j in range(i)) for i in range(len(moving))]
+
+
+def _matrix(node: Node, found: Mapping[Node, Turned]) -> Turned:
     """What an operation makes of the matrix of its operand: it is linear in one of them, or adds them."""
+    known = [i for i, a in enumerate(node.args) if a in found]
     if node.op is add_op:
-        return reduce(lambda a, b: a + b, (found[a] for a in node.args))
-    (moving,) = [i for i, a in enumerate(node.args) if a in found][:1]
-    M, other = found[node.args[moving]], node.args[1 - moving] if len(node.args) == 2 else node
-    if sum(a in found for a in node.args) > 1:
+        return _sum([found[node.args[i]] for i in known], node)
+    if len(known) > 1:
         raise NotFoundError("a product that is not linear")
+    i = known[0]
+    M, turned = found[node.args[i]]
+    other = node.args[1 - i] if len(node.args) == 2 else node
     if node.op is scale_op:
         number, exponents = node.value
         powers = list(zip(node.args[1:], exponents, strict=True))
-        if moving == 0:
-            return scale(M, number, *powers)
-        return scale(vec(node.args[0]) @ M, number, *(p for i, p in enumerate(powers, 1) if i != moving))
+        if i == 0:
+            return scale(M, number, *powers), turned
+        return scale(vec(node.args[0]) @ M, number, *(p for j, p in enumerate(powers, 1) if j != i)), False
     if node.op is hadamard_op:
-        return diag(vec(other)) @ M
+        return diag(vec(other.T if turned else other)) @ M, turned
     if node.op is matmul_op:
-        return _beside(other.T, node.shape[0]) @ M if moving == 0 else _blocks(other, node.shape[1]) @ M
-    if node.op is transpose_op and 1 in node.shape:
-        return M
+        A = other.T if i == 0 else other  # vec(V B) = (B' ⊗ I) vec(V), vec(A V) = (I ⊗ A) vec(V), and vec(V'A')
+        return (_beside if (i == 0) != turned else _blocks)(A, node.shape[i]) @ M, turned
+    if node.op is transpose_op:
+        return M, not turned
     if node.op is trace.op:
-        return vec(eye(node.args[0].shape[0])).T @ M
-    rows, columns = node.args[0].shape
-    raise NotFoundError(f"{node.op.name} of a {rows} x {columns} matrix")
+        return vec(eye(node.args[0].shape[0])).T @ M, False
+    raise NotFoundError(f"{node.op.name} of {_sized(node.args[0])}")
+
+
+def _sum(parts: Sequence[Turned], node: Node) -> Turned:
+    turned = parts[0][1]
+    if any(each != turned for _, each in parts):
+        raise NotFoundError(f"a sum with the transpose of {_sized(node)}")
+    return reduce(lambda a, b: a + b, (M for M, _ in parts)), turned
+
+
+def _sized(node: Node) -> str:
+    rows, columns = node.shape
+    return f"a {rows} x {columns} matrix"
 
 
 def _blocks(A: Node, count: Size) -> Node:

@@ -12,7 +12,6 @@ from chainrule.expr import (
     Node,
     add_op,
     full,
-    full_op,
     hadamard_op,
     is_atom,
     matmul_op,
@@ -24,6 +23,7 @@ from chainrule.expr import (
     transpose_op,
     walk,
 )
+from chainrule.kronecker import KRONECKER
 from chainrule.matrix_functions import (
     block_products,
     by,
@@ -31,7 +31,6 @@ from chainrule.matrix_functions import (
     det,
     diag,
     diagonal,
-    eye,
     inv,
     is_identity,
     kron,
@@ -42,7 +41,7 @@ from chainrule.matrix_functions import (
     vec,
 )
 from chainrule.primitives import logistic, power, reciprocal
-from chainrule.products import PRODUCTS, chain, common_factors_leave_sums, is_symmetric, product, transpose
+from chainrule.products import PRODUCTS, chain, common_factors_leave_sums, is_symmetric, product
 from chainrule.rewrite import Rule, on
 from chainrule.rules import INWARD, is_ones_column, is_ones_row
 from chainrule.substitute import replaced
@@ -172,7 +171,7 @@ def norms_of_transposes(node: Node) -> Node | None:
     return None
 
 
-# ---- traces, diagonals, vec, Kronecker products
+# ---- traces and diagonals
 
 
 @on(trace.op)
@@ -189,6 +188,13 @@ def traces_are_known(node: Node) -> Node | None:
     if a.op is kron.op and all(x.shape[0] == x.shape[1] for x in a.args):
         return by(trace(a.args[0]), trace(a.args[1]))
     return None
+
+
+@on(diag.op, diagonal.op, trace.op, det.op)
+def numbers_are_their_own_diagonals(node: Node) -> Node | None:
+    """Diag(s) = diag(s) = tr(s) = det(s) = s for a 1 x 1 expression s."""
+    (a,) = node.args
+    return a if a.shape == (1, 1) else None
 
 
 @on(diagonal.op)
@@ -226,10 +232,13 @@ def diagonals_are_cut_out(node: Node) -> Node | None:
 
 @on(matmul_op)
 def diagonal_matrices_enter_sums(node: Node) -> Node | None:
-    """Diag(a) (I + b c') = Diag(a) + (a ∘ b) c'."""
+    """Diag(a) (I + b c') = Diag(a) + (a ∘ b) c', and Diag(a) (I + B Diag(c)) = Diag(a) + Diag(a) B Diag(c)."""
     a, b = node.args
     terms = [t.args[0] if t.op is scale_op else t for t in b.args] if a.op is diag.op and b.op is add_op else []
-    if terms and all(is_identity(t) or (t.op is matmul_op and t.args[0].shape[1] == 1) for t in terms):
+    short = (
+        is_identity(t) or (t.op is matmul_op and (t.args[0].shape[1] == 1 or t.args[1].op is diag.op)) for t in terms
+    )
+    if terms and all(short):
         return a @ b.args[0] + a @ b.args[1]
     return None
 
@@ -275,67 +284,6 @@ def _is_plain_product(node: Node) -> bool:
     return node.op is hadamard_op and not any(x.op in (add_op, hadamard_op) or constant(x) for x in node.args)
 
 
-@on(vec.op, unvec.op)
-def folding_undoes_vec(node: Node) -> Node | None:
-    """unvec(vec(A)) = A and vec(unvec(a)) = a; vec(a) = a for a column, a' for a row."""
-    a = node.args[0]
-    if node.op is unvec.op and a.op is vec.op and a.args[0].shape == node.shape:
-        return a.args[0]
-    if node.op is vec.op and a.op is unvec.op:
-        return a.args[0]
-    if a.shape == node.shape:
-        return a
-    return a.T if node.op is vec.op and a.shape[0] == 1 else None
-
-
-@on(unvec.op)
-def sums_fold_term_by_term(node: Node) -> Node | None:
-    """unvec(a + b) = unvec(a) + unvec(b), where a term unfolds."""
-    a = node.args[0]
-    terms = [t.args[0] if t.op is scale_op else t for t in a.args] if a.op is add_op else []
-    if any(t.op in (vec.op, add_op) for t in terms):
-        return unvec(a.args[0], node.args[1]) + unvec(a.args[1], node.args[1])
-    return None
-
-
-@on(matmul_op)
-def kronecker_products_meet(node: Node) -> Node | None:
-    """(A ⊗ B) vec(X) = vec(B X A'), and (A ⊗ B)(C ⊗ D) = A C ⊗ B D."""
-    a, b = node.args
-    if a.op is not kron.op:
-        return None
-    A, B = a.args
-    if b.op is kron.op and (A.shape[1], B.shape[1]) == (b.args[0].shape[0], b.args[1].shape[0]):
-        return kron(A @ b.args[0], B @ b.args[1])
-    if b.op is vec.op and b.args[0].shape == (B.shape[1], A.shape[1]):
-        return vec(product([B, b.args[0], transpose(A)]))
-    return None
-
-
-@on(block_products.op, combined_blocks.op)
-def blocks_of_kronecker_products(node: Node) -> Node | None:
-    """The blocks of A ⊗ B are a_ij B, those of I are I or 0: with C they give tr(B'C) A or tr(A'C) B, and tr(C) I."""
-    K, C = node.args
-    first = node.op is block_products.op
-    if K.op is kron.op:
-        A, B = K.args if first else K.args[::-1]
-        return by(A, trace(B.T @ C)) if B.shape == C.shape else None
-    if is_identity(K) and C.shape[0] == C.shape[1]:
-        return by(eye(node.shape[0]), trace(C))
-    if K.op is full_op:
-        return by(full(K.value, node.shape), ones(C.shape[0]).T @ C @ ones(C.shape[1]))
-    return None
-
-
-@on(kron.op)
-def rows_and_columns_multiply(node: Node) -> Node | None:
-    """a ⊗ b' = b' ⊗ a = a b'."""
-    for a, b in (node.args, node.args[::-1]):
-        if a.shape[1] == 1 and b.shape[0] == 1:
-            return a @ b
-    return None
-
-
 @on(hadamard_op, power.op)
 def powers_of_numbers_are_coefficients(node: Node) -> Node | None:
     """s ∘ t = s t and s^k of 1 x 1 expressions, in front."""
@@ -345,15 +293,6 @@ def powers_of_numbers_are_coefficients(node: Node) -> Node | None:
         return scale(full(1, (1, 1)), 1, *((a, 1) for a in node.args))
     k = node.value[0]
     return scale(full(1, (1, 1)), 1, (node.args[0], int(k))) if k.is_integer() else None
-
-
-@on(kron.op)
-def kronecker_products_of_numbers(node: Node) -> Node | None:
-    """s ⊗ A = A ⊗ s = s A for a 1 x 1 expression s, and I ⊗ I = I."""
-    a, b = node.args
-    if is_identity(a) and is_identity(b):
-        return eye(node.shape[0])
-    return by(b, a) if a.shape == (1, 1) else by(a, b) if b.shape == (1, 1) else None
 
 
 @on(scale_op)
@@ -381,6 +320,7 @@ IDENTITIES: tuple[Rule, ...] = (
     inverses_of_diagonals,
     transposes_leave_what_does_not_see_them,
     norms_of_transposes,
+    numbers_are_their_own_diagonals,
     traces_are_known,
     diagonals_are_known,
     diagonal_matrices_scale,
@@ -388,13 +328,8 @@ IDENTITIES: tuple[Rule, ...] = (
     diagonal_matrices_enter_sums,
     complements_of_logistics,
     sums_of_products_are_products,
-    rows_and_columns_multiply,
     powers_of_numbers_are_coefficients,
-    folding_undoes_vec,
-    sums_fold_term_by_term,
-    kronecker_products_meet,
-    kronecker_products_of_numbers,
-    blocks_of_kronecker_products,
     squares_of_norms,
+    *KRONECKER,
 )
 ANY: tuple[Rule, ...] = (*IDENTITIES, *PRODUCTS, *INWARD, common_factors_leave_sums)

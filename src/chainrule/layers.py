@@ -197,6 +197,15 @@ def check_widths(inputs: int, layers: Sequence[Dense]) -> None:
         raise ValueError(f"layer {len(layers)} is the output: dropout={layers[-1].dropout:g} would drop predictions")
 
 
+def remarks(layers: Sequence[Dense]) -> list[str]:
+    """In words, which layers compute the same whatever their inputs: those that go along rows of one entry."""
+    return [
+        f"layer {i}: {layer.function.name} over one output is always the same number; give it 2 or more"
+        for i, layer in enumerate(layers, 1)
+        if layer.width == 1 and layer.function.axis is not None
+    ]
+
+
 def declared(layer: LayerSpec, text: str) -> Dense:
     """A layer as it is specified."""
     if layer.batchnorm:

@@ -55,6 +55,7 @@ class Loss:
     targets: Targets = "real"
     partner: str = "identity"  # the activation that usually comes before
     check: Callable[..., bool] = lambda *values: True
+    elsewhere: tuple[str, ...] = ()  # its names in other libraries, for suggestions
     home: str = __name__  # the module that enters it: another process imports it again
 
     def __call__(self, *args: Any, weights: Node | None = None, reduction: str = "mean", **named: float) -> Any:
@@ -185,10 +186,16 @@ def find_loss(wanted: str | Loss) -> Loss:
     check_text("a loss", wanted, "huber(0.5)")
     call = parse_call(wanted)
     if call.name not in LOSSES:
-        raise UnknownNameError(f"unknown loss {call.name!r}{nearest(call.name, LOSSES)}")
+        raise UnknownNameError(f"unknown loss {call.name!r}{_suggestion(call.name)}")
     found = LOSSES[call.name]
     values = bind(call, found.parameters.items(), wanted)
     return found if values == found.values else found(*values)
+
+
+def _suggestion(name: str) -> str:
+    """The loss that has this name elsewhere, or the nearest."""
+    known = next((each.name for each in LOSSES.values() if name.casefold() in each.elsewhere), "")
+    return f"; did you mean {known!r}?" if known else nearest(name, LOSSES)
 
 
 def _restored(text: str, home: str) -> Loss:
@@ -236,10 +243,12 @@ log_cosh_of = elementwise(
 cross_entropy = loss(
     "cross_entropy", lambda A, Y, label_smoothing=0.0: -(_smoothed(Y, label_smoothing) * log(A)),
     outputs=PROBABILITIES, targets="distribution", partner="softmax", check=_below_one,
+    elsewhere=("nll", "nll_loss", "nllloss", "ce", "log_loss", "logloss", "categorical_crossentropy"),
 )  # fmt: skip
 binary_cross_entropy = loss(
     "binary_cross_entropy", lambda A, Y: -(Y * log(A) + (1 - Y) * log(1 - A)),
     outputs=PROBABILITIES, joint=False, targets="unit", partner="logistic",
+    elsewhere=("bce", "bceloss", "bcewithlogitsloss", "binary_crossentropy"),
 )  # fmt: skip
 kl_divergence = loss(
     "kl_divergence", lambda A, Y: x_log_x(Y) - Y * log(A),
@@ -247,11 +256,17 @@ kl_divergence = loss(
 )  # fmt: skip
 half_squared_error = loss("half_squared_error", lambda A, Y: 0.5 * _square(A - Y))
 squared_error = loss("squared_error", lambda A, Y: _square(A - Y))
-mean_squared_error = loss("mean_squared_error", lambda A, Y: _square(A - Y), over="entries")
-mean_absolute_error = loss("mean_absolute_error", lambda A, Y: abs(A - Y), over="entries")
-huber = loss("huber", lambda A, Y, delta=1.0: huber_of(A - Y, delta), check=_positive)
+mean_squared_error = loss(
+    "mean_squared_error", lambda A, Y: _square(A - Y), over="entries", elsewhere=("mse", "mseloss")
+)
+mean_absolute_error = loss(
+    "mean_absolute_error", lambda A, Y: abs(A - Y), over="entries", elsewhere=("mae", "l1", "l1loss")
+)
+huber = loss("huber", lambda A, Y, delta=1.0: huber_of(A - Y, delta), check=_positive, elsewhere=("smooth_l1",))
 log_cosh = loss("log_cosh", lambda A, Y: log_cosh_of(A - Y))
-quantile = loss("quantile", lambda A, Y, q=0.5: q * (Y - A) + maximum(A - Y, 0), check=_fraction)
+quantile = loss(
+    "quantile", lambda A, Y, q=0.5: q * (Y - A) + maximum(A - Y, 0), check=_fraction, elsewhere=("pinball",)
+)
 poisson = loss("poisson", lambda A, Y: A - Y * log(A), outputs=Interval(0), targets="nonnegative", partner="softplus")
 hinge = loss("hinge", lambda A, Y: maximum(1 - Y * A, 0), targets="signs")
 squared_hinge = loss("squared_hinge", lambda A, Y: _square(maximum(1 - Y * A, 0)), targets="signs")

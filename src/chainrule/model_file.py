@@ -102,7 +102,7 @@ def read_model(path: str | Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]
     except OSError as error:
         raise DataError(f"cannot read {str(path)!r}: {error.strerror or error}") from error
     except SafetensorError as error:
-        raise DataError(f"{str(path)!r} is not a model file, or it is damaged: {error}") from error
+        raise DataError(f"{str(path)!r} is not a model file, or it is damaged") from error
     return _config(path, metadata, arrays), arrays
 
 

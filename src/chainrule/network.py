@@ -16,7 +16,7 @@ from chainrule.errors import DataError, UnknownNameError, nearest
 from chainrule.graph import Graph, build_graph
 from chainrule.initializers import INITIALIZERS
 from chainrule.issue import issue
-from chainrule.layers import Dense, check_widths, declared, whole, written
+from chainrule.layers import Dense, check_widths, declared, remarks, whole, written
 from chainrule.losses import Loss, check_pair, check_reduction, find_loss
 from chainrule.penalties import Penalty, find_penalty
 from chainrule.program.execute import compile_function, needed
@@ -113,7 +113,7 @@ class Network(Uses):
         self.penalty = find_penalty(penalty)
         self.reduction = reduction
         note = check_pair(self.objective, last.ending, last.width, f"{last.function.name}{' residual' * last.residual}")
-        self.notes = () if note is None else (note,)
+        self.notes = (*remarks(self.layers), *([] if note is None else [note]))
         self._graphs: dict[tuple[bool, bool, bool], Graph] = {}
         self._derivations: dict[tuple[bool, bool, Convention, str, bool], Derivation] = {}
         self._compiled: dict[tuple[str, bool, bool], Callable[..., tuple[Any, ...]]] = {}
@@ -218,7 +218,10 @@ class Network(Uses):
         """
         options = {"weights": weights, "reduction": reduction, "scale": scale, "bias": bias, "sign": sign}
         chosen = find_convention(convention, layout=layout, **options)
-        check_convention(chosen, self.inputs, self.layers, self.reduction)
+        asked = (
+            f"convention {convention!r}" if isinstance(convention, str) and bias is None else f"bias={chosen.bias!r}"
+        )
+        check_convention(chosen, self.layers, self.reduction, asked)
         if learning_rate not in LEARNING_RATES:
             raise UnknownNameError(f"unknown learning_rate {learning_rate!r}{nearest(learning_rate, LEARNING_RATES)}")
         rule, matrix = find_update(solver), learning_rate == "matrix"

@@ -96,3 +96,14 @@ CALLS: Mapping[str, Call] = {
     "vec": Call("column", vec),
     "kron": Call("blocks", kron, 2),
 }
+
+ELSEWHERE: Mapping[str, str] = {
+    **{name: repr(each.name) for each in LOSSES.values() for name in each.elsewhere},
+    "max": "'maximum', of two matrices, or 'row_maximum'",
+    "min": "'minimum', of two matrices",
+    "dot": "x'y",
+    "frobenius": "tr(A'B), or sum(A .* B)",
+    "transpose": "X'",
+    "ln": "'log'",
+}
+"""What a formula has for names that other libraries have, for suggestions."""

@@ -12,6 +12,7 @@ from chainrule.errors import UnknownNameError, nearest
 from chainrule.expr import Node, fraction, scale, sum
 from chainrule.primitives import abs
 
+PER_SAMPLE = "n"  # what a penalty is divided by, as it is written: l2(0.01)/n
 MEASURES: dict[str, Callable[[Node], Node]] = {
     "l1": lambda W: sum(abs(W)),  # the subgradient at 0 is 0
     "l2": lambda W: scale(sum(W * W), "1/2"),
@@ -38,9 +39,9 @@ class Penalty:
         return out
 
     def __str__(self) -> str:
-        """As the command line takes it: l2(0.01) + l1(0.001)."""
+        """As the command line takes it: l2(0.01) + l1(0.001)/n, divided by n where it is per sample."""
         return " + ".join(
-            format_call(Call(kind, (strength,), (("per_sample", 1.0),) if per_sample else ()))
+            format_call(Call(kind, (strength,))) + f"/{PER_SAMPLE}" * per_sample
             for kind, strength, per_sample in self.terms
         )
 
@@ -118,7 +119,7 @@ def find_penalty(wanted: Penalty | str | None) -> Penalty:
     if wanted is None:
         return total
     check_text("a penalty", wanted, "l2(0.01)")
-    for call in parse_sum(wanted):
+    for call in parse_sum(wanted, over={PER_SAMPLE: ("per_sample", 1.0)}):
         if call.name not in PENALTIES:
             raise UnknownNameError(f"unknown penalty {call.name!r}{nearest(call.name, PENALTIES)}")
         parameters = inspect.signature(PENALTIES[call.name]).parameters.values()

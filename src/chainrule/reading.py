@@ -8,11 +8,12 @@ from typing import NoReturn
 
 from chainrule.errors import SpecError
 from chainrule.formula import Formula, Part
-from chainrule.operators import CALLS
+from chainrule.operators import CALLS, ELSEWHERE
 from chainrule.shapes import Shape, Size, times
-from chainrule.sizing import Pair, Sizes
+from chainrule.sizing import Pair, Sizes, Unknown
 
 EQUAL = {"sum": "+", "difference": "-", ".*": ".*", "./": "./"}
+LONG = 40  # letters: a longer formula is not said again above itself
 WAITING = ("row", "@", "*", *EQUAL, "/")  # what these mean depends on whether an operand is 1 x 1
 
 
@@ -23,13 +24,17 @@ class Reading:
         self.text = text
         self.declared = declared
         self.counts = {s for shape in declared.values() for s in shape if isinstance(s, str)} - set(declared)
-        self.parts = Formula(text, CALLS, declared).parts
+        self.parts = Formula(text, CALLS, declared, ELSEWHERE).parts
         self.sizes = Sizes()
         self.shapes: list[Pair | None] = []
         self.symbols: dict[str, Pair] = {}
+        self.vectors: list[Unknown] = []  # sizes of what is transposed, added up, ...: of no number
+        self.numbers: list[str] = []  # names that are 1 x 1 only because the whole is
         self.pending: list[int] = []
         for part in self.parts:
             self.shapes.append(self._shape(part))
+            if self._is_folded(part):
+                self.vectors += self.shapes[-1] or ()
             self._advance()
         self._decide()
         self._make_scalar()
@@ -73,6 +78,7 @@ class Reading:
         if shape is None or part.kind == "negative":
             return shape
         if part.kind == "transpose":
+            self.vectors += shape
             return shape[1], shape[0]
         if part.kind == "power" and part.number < 0 and not self._is_vector(shape):
             self._square(part, shape, "an inverse", "; .^ goes entry by entry")
@@ -98,7 +104,8 @@ class Reading:
         if name in self.counts:
             return sizes.one, sizes.one
         if keyword.iskeyword(name):
-            self.fail(f"{name!r} is a word of Python: choose another name, such as {name[:3]!r}", part)
+            other = name[:3] if not keyword.iskeyword(name[:3]) else f"{name}_"
+            self.fail(f"{name!r} is a word of Python: choose another name, such as {other!r}", part)
         if name == "I" and name not in self.declared:
             size = sizes.new()
             return size, size
@@ -129,6 +136,8 @@ class Reading:
         if None in matrices and (call.shaped != "pair" or not any(matrices)):
             self.fail(f"{part.word!r} is of a matrix here, not of a number", part)
         first = next(shape for shape in matrices if shape)
+        if call.along or call.shaped not in ("same", "pair"):
+            self.vectors += first
         if call.shaped in ("square", "number of square"):
             self._square(part, first, f"{part.word!r}")
         if call.shaped in ("pair", "loss") and None not in matrices:
@@ -211,8 +220,9 @@ class Reading:
             self.fail(f"entry by entry, {shapes}", part)
 
     def _is_a_matrix(self, shape: Pair) -> bool:
-        """Does it have a size, not known yet, that a name in upper case has? It is no number then."""
+        """Does it have a size, not known yet, that a name in upper case or a vector has? It is no number then."""
         matrices = {self.sizes.root(a) for name, pair in self.symbols.items() if name[0].isupper() for a in pair}
+        matrices |= {self.sizes.root(a) for a in self.vectors}
         return any(self.sizes.value(a) is None and self.sizes.root(a) in matrices for a in shape)
 
     def _divided(self, part: Part, right: Pair) -> None:
@@ -256,11 +266,15 @@ class Reading:
     def _make_scalar(self) -> None:
         """The whole is one number, if need be because names in lower case are numbers; no matrix becomes one."""
         shape, sizes = self.shapes[-1], self.sizes
-        if shape is None:
+        if shape is None or not self.symbols:
             self.fail("a formula of numbers has no derivative: it needs a matrix", self.parts[-1], whole=True)
+        open_names = [name for name, pair in self.symbols.items() if not sizes.is_one(pair)]
         if self._is_a_matrix(shape) or not all(sizes.make_equal(a, sizes.one) for a in shape):
-            message = f"a gradient is of one number, and this is {sizes.show(shape)}: reduce it, as sum(...) does"
+            self._settle()  # for names of sizes to show
+            whole = self.written(-1) if len(self.text) <= LONG else "this"
+            message = f"a gradient is of one number, and {whole} is {sizes.show(shape)}: reduce it, as sum(...) does"
             self.fail(message, self.parts[-1], whole=True)
+        self.numbers = [name for name in open_names if sizes.is_one(self.symbols[name])]
 
     def _settle(self) -> None:
         """Names for sizes that nobody named, and the sizes of what is folded or made of blocks."""

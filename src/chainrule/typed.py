@@ -115,6 +115,9 @@ def parse(text: str, sizes: Sized = ()) -> Typed:
             facts = said or tuple(_of_a_column(f) if shape[1] == 1 != shape[0] else f for f in needed.get(place, ()))
             symbols[part.word] = matrix(part.word, *shape, facts=facts)
     notes: list[str] = []
+    if reading.numbers:
+        are = "is taken as a number" if len(reading.numbers) == 1 else "are taken as numbers"
+        notes.append(f"{', '.join(reading.numbers)} {are}, because the whole must be one")
     whole, places = _node(reading, symbols, notes)
     inferred = tuple(name for name in symbols if name not in declared)
     return Typed(whole, symbols, inferred, tuple(dict.fromkeys(notes)), text, places)
@@ -172,10 +175,22 @@ def _declaration(text: str) -> tuple[str, Declaration]:
         sizes, facts = [*sizes, facts[1]], facts[2:]
     if len(head) < 2 or head[1] not in (":", "=") or not head[0].isidentifier() or not sizes:
         raise SpecError("a size is written as X: n x d, or X=3,4, or w: d for a column", text, 0, len(text))
+    if facts and facts[0] in ("x", ",", "×", "."):
+        raise SpecError(
+            "a matrix has two sizes, each a name or a whole number, as in X: n x 3", text, text.rindex(facts[0]), 1
+        )
     for fact in facts:
         if fact not in FACTS:
             raise SpecError(f"unknown fact {fact!r}{nearest(fact, FACTS)}", text, text.rindex(fact), len(fact))
     shape = tuple(_size(word, text) for word in sizes)
+    if len(shape) == 1 and head[0][0].isupper():
+        a = head[0]
+        raise SpecError(
+            f"{a} is a matrix by its capital, and has two sizes: write {a}={sizes[0]},1 for a column",
+            text,
+            0,
+            len(text),
+        )
     rows, columns = shape if len(shape) == 2 else (*shape, 1)
     if "symmetric" in facts and rows != columns:
         raise SpecError(f"a symmetric matrix is square, got {show((rows, columns))}", text, 0, len(text))

@@ -105,8 +105,11 @@ def test_single_options_change_a_convention(capsys):
     ("options", "message"),
     [
         (["--convention", "nilsen"], "unknown convention 'nilsen'; did you mean 'nielsen'?"),
-        (["--weights", "WX"], "weights='WX' is the product W X of columns, and the layout is rows: in layer 1, W1 is"),
-        (["--convention", "raja"], "bias='none' is for networks without biases, and layer 1 has one"),
+        (
+            ["--weights", "WX"],
+            "weights='WX' is the product W X of columns, and the layout is rows: in layer 1 already,",
+        ),
+        (["--convention", "raja"], "convention 'raja' is for networks without biases, and layer 1 has one"),
     ],
 )
 def test_a_convention_that_cannot_be_is_explained(options, message, capsys):

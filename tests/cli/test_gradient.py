@@ -102,12 +102,13 @@ def test_to_a_file(tmp_path, capsys):
             ["sum(X*w)"],
             "'*' has two readings: X w is the matrix product, X .* w goes entry by entry\n  sum(X*w)\n       ^",
         ),
-        (["X w"], "a gradient is of one number, and this is (? x 1): reduce it, as sum(...) does\n  X w\n  ^^^"),
+        (["X w"], "a gradient is of one number, and X w is (n x 1): reduce it, as sum(...) does\n  X w\n  ^^^"),
         (["x'x", "--wrt", "q"], "--wrt q: no such name in the formula; known names are 'x'"),
         (["x'x", "--size", "q=3"], "a size is declared for 'q', which is not in"),
         (["x'x", "--latex", "--steps"], "exclude each other"),
         (["x'x", "--source", "cobol"], "unknown language 'cobol'"),
         (["--bogus"], "unknown option '--bogus'; see chainrule gradient --help"),
+        (["x'x", "--step"], "unknown option '--step'; did you mean '--steps'?"),
         (
             ["sum(log(-x .* x)) + x'x"],
             "the loss or its derivative is not finite at any of the random points tried, because of log(-x ∘ x)\n"
@@ -118,6 +119,10 @@ def test_to_a_file(tmp_path, capsys):
             "is not finite at any of the random points tried, because of (x x')^-1\n"
             "  logdet(x x') + y'y\n         ^^^^",
         ),
+        (["diag(x)"], "a gradient is of one number, and diag(x) is (n x n): reduce it, as sum(...) does\n  diag(x)\n"),
+        (["sum(X)", "--size", "X=3"], "X is a matrix by its capital, and has two sizes: write X=3,1 for a column"),
+        (["qqqqq(X)"], "; the nearest of "),
+        (["qqqqq(X)"], ": chainrule gradient --help lists all\n  qqqqq(X)\n  ^^^^^"),
         (["sum(sofmax(X))"], "unknown function 'sofmax'; did you mean 'softmax'?\n  sum(sofmax(X))\n      ^^^^^^"),
     ],
 )

@@ -104,7 +104,7 @@ def test_columns_are_matched_by_name_and_the_target_is_not_needed(pets, tmp_path
     assert status == 0
     assert len(rows_of(out)[1]) == 2
     assert "chainrule: note: not used, because training did not have them: 'weight'" in err
-    assert "chainrule: note: column 'kind' has texts in 1 rows that training did not have" in err
+    assert "chainrule: note: column 'kind' has texts that training did not have in 1 row, such as " in err
 
 
 def test_columns_without_names_are_matched_by_position(pets, tmp_path, capsys):
@@ -254,3 +254,24 @@ def test_bad_input_is_one_message_and_status_2(arguments, message, capsys, iris_
     assert message in err
     assert "Traceback" not in err
     assert sorted(each.name for each in iris_model.iterdir()) == ["cut", "m", "t.csv"]
+
+
+@pytest.mark.parametrize("row", ["1,cat", "b,cat", "1,cat\n2,dog"])
+def test_a_table_whose_first_row_is_taken_for_a_header_is_explained(pets, row, tmp_path, capsys):
+    path = trained(tmp_path, str(pets), "--target", "mood")
+    bare = tmp_path / "bare.csv"
+    bare.write_text(f"{row}\n", encoding="utf-8")
+    capsys.readouterr()
+
+    assert main(["predict", str(path), str(bare)]) == 2
+    assert "--no-header" in capsys.readouterr().err
+
+
+def test_one_row_without_a_header_is_predicted_where_that_is_said(pets, tmp_path, capsys):
+    path = trained(tmp_path, str(pets), "--target", "mood")
+    bare = tmp_path / "bare.csv"
+    bare.write_text("1,cat\n", encoding="utf-8")
+    capsys.readouterr()
+
+    assert main(["predict", str(path), str(bare), "--no-header"]) == 0
+    assert len(rows_of(capsys.readouterr().out)[1]) == 1

@@ -155,7 +155,7 @@ def test_a_network_trains_itself_into_an_estimator():
 def test_alpha_is_the_penalty_of_a_spec_and_is_divided_by_the_rows():
     reg = cr.MLPRegressor(network="4 -> 1", alpha=0.5, **SHORT).fit(X, Y)
 
-    assert str(reg.network_.penalty) == "l2(0.5, per_sample=1)"
+    assert str(reg.network_.penalty) == "l2(0.5)/n"
 
 
 @BOTH
@@ -695,7 +695,7 @@ BAD = {
     "3-D": (X.reshape(ROWS, 2, 2), Y, r"^Found array with dim 3, while dim <= 2 is required by MLP"),
     "1-D": (X[:, 0], Y, r"^Expected 2D array, got 1D array instead"),
     "lengths": (X, Y[1:], r"^Found input variables with inconsistent numbers of samples: \[60, 59\]$"),
-    "text": (np.full((ROWS, 4), "x"), Y, "could not convert string to float"),
+    "text": (np.full((ROWS, 4), "x"), Y, "^X holds the text 'x' in row 0, column 0: encode texts as numbers before"),
     "complex": (X * 1j, Y, r"^Complex data not supported"),
     "target nan": (X, np.where(Y == 1, np.nan, Y), "Input y contains NaN"),
     "no target": (X, None, "requires y to be passed, but the target y is None"),
@@ -738,3 +738,25 @@ def test_a_rule_of_ones_own_is_the_one_that_runs():
     )
 
     np.testing.assert_array_equal(own.coefs_[0], same.coefs_[0])
+
+
+class Frame:
+    """What of a data frame says where a text is."""
+
+    def __init__(self, rows, columns):
+        self.rows, self.columns = rows, columns
+
+    def __array__(self, dtype=None, copy=None):
+        return np.array(self.rows, dtype or object)
+
+
+def test_a_text_in_X_is_named_with_its_row_and_column():
+    rows = [[1.0, "3"], [2.0, "red"], [3.0, "4"]]
+    message = r"^X holds the text 'red' in row 1, column {}: encode texts as numbers before, such as by sklearn"
+
+    with pytest.raises(DataError, match=message.format("1")):
+        cr.MLPRegressor(**SHORT).fit(rows, [1.0, 2.0, 3.0])
+    with pytest.raises(DataError, match=message.format("'colour'")):
+        cr.MLPRegressor(**SHORT).fit(Frame(rows, ["size", "colour"]), [1.0, 2.0, 3.0])
+    with pytest.raises(DataError, match=message.format("1")):
+        fitted_with().predict(rows)

@@ -40,7 +40,7 @@ def test_two_classes_are_learned_by_one_logistic_output(labels):
 
     clf = cr.MLPClassifier((8,), **LEARNS).fit(X, y)
 
-    assert str(clf.network_).endswith("1 logistic, binary_cross_entropy, l2(0.0001, per_sample=1)")
+    assert str(clf.network_).endswith("1 logistic, binary_cross_entropy, l2(0.0001)/n")
     assert clf.classes_.tolist() == sorted(set(y.tolist()))
     assert clf.classes_.dtype == y.dtype == clf.predict(X).dtype
     assert clf.score(X, y) > 0.97
@@ -53,7 +53,7 @@ def test_two_classes_are_learned_by_one_logistic_output(labels):
 def test_more_classes_are_learned_by_a_softmax(y):
     clf = cr.MLPClassifier((8,), **LEARNS).fit(X, y)
 
-    assert str(clf.network_).endswith("3 softmax, cross_entropy, l2(0.0001, per_sample=1)")
+    assert str(clf.network_).endswith("3 softmax, cross_entropy, l2(0.0001)/n")
     assert clf.classes_.tolist() == sorted(set(np.asarray(y).tolist()))
     assert clf.score(X, y) > 0.95
 
@@ -61,7 +61,7 @@ def test_more_classes_are_learned_by_a_softmax(y):
 def test_many_labels_are_learned_by_one_logistic_output_each():
     clf = cr.MLPClassifier((8,), **LEARNS).fit(X, MARKS)
 
-    assert str(clf.network_).endswith("3 logistic, binary_cross_entropy, l2(0.0001, per_sample=1)")
+    assert str(clf.network_).endswith("3 logistic, binary_cross_entropy, l2(0.0001)/n")
     assert clf.predict(X).shape == clf.predict_proba(X).shape == (150, 3)
     assert clf.score(X, MARKS) == (clf.predict(X) == MARKS).all(axis=1).mean() > 0.9
 

@@ -21,7 +21,7 @@ def derivation(preset, loss, option):
     width = 3 if LOSSES[loss].targets == "distribution" else 2
     nobias = " nobias" if CONVENTIONS[preset].bias == "none" else ""
     dropout = " dropout=0.5" if option == "dropout" else ""
-    penalty = "l1(0.2) + l2(0.1, per_sample=1)" if option == "penalty" else None
+    penalty = "l1(0.2) + l2(0.1)/n" if option == "penalty" else None
     net = cr.Network(f"4 -> 5 tanh{dropout}{nobias} -> {width} {end}{nobias}", loss, penalty=penalty)
     return net.derive(convention=preset, sample_weight=option == "weights")
 

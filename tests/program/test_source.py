@@ -336,7 +336,6 @@ def test_a_name_may_be_assigned_after_it_was_read_for_the_last_time():
         {"Z": X @ W, "T": cr.exp(Z)},  # Z stands for something else inside
         {"T": A * cr.define("A", X @ W)},
         {"T": cr.matrix("A", "n", "k") * A},
-        {"T": W * cr.matrix("W", "d", "k", role="parameter")},
     ],
 )
 def test_a_name_that_would_mean_two_things_is_refused(expressions):

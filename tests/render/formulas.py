@@ -234,8 +234,8 @@ CASES = {  # name: (expression, text, LaTeX)
     "ones_matrix_on_the_right": (A @ full(1, ("d", "d")), "A 1 1'", r"A \mathbf{1} \mathbf{1}^{\top}"),
     "coefficient_of_ones_matrix": (
         scale(full(1, ("n", "n")), 1, (n, -1)) @ A,
-        "((1/n) 1 1') A",
-        r"\left(\left(\frac{1}{n}\right) \, \mathbf{1} \mathbf{1}^{\top}\right) A",
+        "((1 1')/n) A",
+        r"\left(\frac{1}{n} \, \mathbf{1} \mathbf{1}^{\top}\right) A",
     ),
     "full_column": (X @ full(2, ("d", 1)), "X (2 1)", r"X (2 \, \mathbf{1})"),
     "full_row": (full(-2, (1, "n")) @ X, "((-2) 1') X", r"((-2) \, \mathbf{1}^{\top}) X"),
@@ -243,8 +243,8 @@ CASES = {  # name: (expression, text, LaTeX)
     "full_transposed": (A + full(2, ("d", "n")).T, "A + 2", "A + 2"),
     "minus_a_scalar_alone": (
         scale(full(1, A.shape), -1, (1 - beta1, 1), (n, -1)),
-        "-(1 - beta1)/n",
-        r"-\frac{1 - \beta_{1}}{n}",
+        "-((1 - beta1) 1 1')/n",
+        r"-\frac{1 - \beta_{1}}{n} \, \mathbf{1} \mathbf{1}^{\top}",
     ),
     "full_alone": (scale(full(2, A.shape), 1, (n, -1)), "2/n", r"\frac{2}{n}"),
     "constant_function_in_matmul": (

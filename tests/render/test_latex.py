@@ -340,3 +340,10 @@ def test_a_long_line_would_be_found(tmp_path):
 
     assert code == 0
     assert max(overfull) > 100
+
+
+def test_a_constant_matrix_of_a_number_with_a_shape_shows_its_own():
+    f = cr.parse("sum(kron(A, B))")
+
+    expected = r"(\mathbf{1}^{\top} A \mathbf{1}) \, \mathbf{1} \mathbf{1}^{\top}"
+    assert cr.latex(*cr.gradient(f.expression, f["B"])) == expected

@@ -424,3 +424,21 @@ def test_breaking_loses_nothing_and_keeps_within_the_width(expression, width):
     assert " ".join(map(joined, lines)) == written.text
     assert all(len(joined(line)) <= width or len(line) == 1 for line in lines)
     assert max(map(len, printed)) <= max(80, 20 + max(p.width for p in written.pieces))  # which stay whole
+
+
+@pytest.mark.parametrize(
+    ("formula", "wrt", "expected"),
+    [
+        ("sum(kron(A, B))", "B", "(1' A 1) 1 1'"),
+        ("sum(kron(A, B))", "A", "(1' B 1) 1 1'"),
+        ("lam sum(X)", "X", "lam 1 1'"),
+        ("lam mean(x)", "x", "(lam 1)/n"),
+        ("sum(A) sum(X) + tr(X)", "X", "I + (1' A 1) 1 1'"),
+        ("sum(X)", "X", "1"),  # a number has no shape of its own
+        ("mean(X)", "X", "1/(d n)"),
+    ],
+)
+def test_a_constant_matrix_of_a_number_with_a_shape_shows_its_own(formula, wrt, expected):
+    f = cr.parse(formula)
+
+    assert cr.text(*cr.gradient(f.expression, f[wrt])) == expected

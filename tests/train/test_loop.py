@@ -353,12 +353,28 @@ def test_every_epoch_is_reported_to_all():
     assert 0 <= one[0].seconds <= one[1].seconds
 
 
-def test_the_time_left_is_at_the_pace_so_far():
-    epoch = Epoch(number=5, of=20, loss=0.25, score=None, learning_rate=0.01, seconds=2.0)
+def test_the_time_left_is_at_the_pace_after_the_first_epoch():
+    epoch = Epoch(number=5, of=20, loss=0.25, score=None, learning_rate=0.01, seconds=2.0, first=0.4)
 
     assert epoch.seconds_left == 6.0
     assert str(epoch) == "epoch    5/20  loss 0.250000  rate 0.01  6 s left at most"
     assert "validation score 0.5000" in str(replace(epoch, score=0.5))
+
+
+def test_the_first_epoch_promises_nothing():
+    epoch = Epoch(number=1, of=20, loss=0.25, score=None, learning_rate=0.01, seconds=2.0, first=2.0)
+
+    assert epoch.seconds_left is None
+    assert str(epoch) == "epoch    1/20  loss 0.250000  rate 0.01"
+    assert replace(epoch, of=1).seconds_left == 0
+
+
+def test_the_seconds_of_the_first_epoch_are_in_every_report():
+    epochs = []
+
+    train_scripted(scripted([3.0, 2.0]), 2, reports=[epochs.append])
+
+    assert {e.first for e in epochs} == {epochs[0].seconds}
 
 
 # Rows held out

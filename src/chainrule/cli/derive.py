@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cyclopts import App
 
@@ -142,11 +142,11 @@ def derive(
     chosen = [name for name, on in (("--entry", entry), ("--numbers", numbers), ("--six-steps", six_steps)) if on]
     if len(chosen) > 1 or (chosen and source):
         raise ValueError(f"{chosen[0]} and {chosen[1] if len(chosen) > 1 else '--source'} exclude each other")
-    options = {"weights": weights, "reduction": reduction, "scale": scale, "bias": bias, "sign": sign}
-    wanted = find_convention(convention, layout=layout, **options)
-    network = Network(spec, loss, penalty=penalty, reduction=wanted.reduction or "mean")
+    words: dict[str, Any] = {"layout": layout, "weights": weights, "reduction": reduction, "scale": scale}
+    words |= {"bias": bias, "sign": sign}
+    network = Network(spec, loss, penalty=penalty, reduction=find_convention(convention, **words).reduction or "mean")
     derivation = network.derive(
-        convention=wanted, solver=solver, learning_rate=learning_rate, sample_weight=sample_weight
+        convention=convention, **words, solver=solver, learning_rate=learning_rate, sample_weight=sample_weight
     )
     verification = derivation.verify() if verify else None
     if verification is not None and not verification.ok:

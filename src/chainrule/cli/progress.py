@@ -31,8 +31,11 @@ def progress(*, quiet: bool = False) -> Iterator[Callable[[Epoch], None] | None]
 def described(epoch: Epoch) -> str:
     """Loss, validation score, learning rate and time left."""
     score = "" if epoch.score is None else f"  validation {epoch.score:.4f}"
-    left = f"{round(epoch.seconds_left)} s left" if epoch.number < epoch.of else f"{epoch.seconds:.1f} s"
-    return f"loss {epoch.loss:.6f}{score}  rate {epoch.learning_rate:.3g}  {left}"
+    if epoch.number == epoch.of:
+        time = f"  {epoch.seconds:.1f} s"
+    else:
+        time = "" if epoch.seconds_left is None else f"  {round(epoch.seconds_left)} s left"
+    return f"loss {epoch.loss:.6f}{score}  rate {epoch.learning_rate:.3g}{time}"
 
 
 def numbered(epoch: Epoch) -> str:

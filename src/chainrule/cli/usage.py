@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from typing import TYPE_CHECKING
 
 from cyclopts.exceptions import (
@@ -15,7 +16,6 @@ from cyclopts.exceptions import (
 )
 
 from chainrule.cli.output import PROGRAM
-from chainrule.errors import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -52,9 +52,10 @@ def explain(error: CycloptsError) -> str:
 
 
 def _unknown(what: str, name: str, known: Iterable[str], error: CycloptsError) -> str:
-    """The nearest known name, or where to find them all."""
-    hint = nearest(name, known)
-    return f"unknown {what} {name!r}{hint if 'did you mean' in hint else _see(error)}"
+    """The nearest known name, whatever its dashes, or where to find them all."""
+    full = {each.lstrip("-"): each for each in known}
+    close = difflib.get_close_matches(name.lstrip("-"), full, n=1)
+    return f"unknown {what} {name!r}{f'; did you mean {full[close[0]]!r}?' if close else _see(error)}"
 
 
 def _unquoted(token: str, error: CycloptsError) -> str:

@@ -16,7 +16,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from chainrule.arrays import as_targets, as_weights
-from chainrule.estimators.plain import is_plain
+from chainrule.estimators.plain import is_plain, texts_explained
 from chainrule.functions import Function
 from chainrule.layers import Dense
 from chainrule.losses import Loss, find_loss
@@ -197,16 +197,17 @@ class MLP(BaseEstimator):  # type: ignore[misc]  # scikit-learn publishes no typ
 
     def _prepare(self, X: Any, y: Any, w: Any, *, reset: bool, classes: Any = None) -> dict[str, Array]:
         """Checked data as the network takes them; with `reset` what was fitted is forgotten."""
-        X, y = validate_data(
-            self,
-            X,
-            y,
-            multi_output=True,
-            y_numeric=is_regressor(self),
-            dtype=(np.float64, np.float32),
-            order="C",  # minibatches are gathered 6 times as fast from rows as from columns
-            reset=reset,
-        )
+        with texts_explained(X):
+            X, y = validate_data(
+                self,
+                X,
+                y,
+                multi_output=True,
+                y_numeric=is_regressor(self),
+                dtype=(np.float64, np.float32),
+                order="C",  # minibatches are gathered 6 times as fast from rows as from columns
+                reset=reset,
+            )
         if reset:
             self.__dict__.pop("params_", None)
             self._seed = check_random_state(self.random_state).randint(2**31 - 1)
@@ -335,7 +336,8 @@ class MLP(BaseEstimator):  # type: ignore[misc]  # scikit-learn publishes no typ
     def _outputs(self, X: Any) -> Array:
         if not is_plain(X, vars(self)):
             check_is_fitted(self)
-            X = validate_data(self, X, dtype=(np.float64, np.float32), reset=False)
+            with texts_explained(X):
+                X = validate_data(self, X, dtype=(np.float64, np.float32), reset=False)
         return self._outputs_of(self.params_, X)
 
     def _outputs_of(self, params: dict[str, Array], X: Array) -> Array:

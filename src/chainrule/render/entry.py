@@ -28,9 +28,10 @@ from chainrule.expr import (
     transpose_op,
 )
 from chainrule.functions import function_of, is_function
+from chainrule.render.alphabet import ATOM, SUM, Notation
 from chainrule.render.latex import GAPS, LINE, alphabet
 from chainrule.render.lines import Piece, Written, broken, joined
-from chainrule.render.notation import ATOM, SUM, Notation, compose, is_ones
+from chainrule.render.notation import compose, is_ones
 from chainrule.render.text import TEXT, WIDTH, formula, formula_lines, sentence_lines
 from chainrule.render.worked import entries
 from chainrule.shapes import show

@@ -10,23 +10,14 @@ from dataclasses import replace
 from functools import partial
 from typing import Literal, get_args
 
-from chainrule.asked import check_expressions
+from chainrule.asked import check_expression
 from chainrule.derive import Equation
 from chainrule.errors import UnknownNameError
 from chainrule.expr import Node, define_op, is_atom, toposort
 from chainrule.functions import Function
+from chainrule.render.alphabet import ATOM, POSTFIX, PRODUCT, STACKED, SUM, Form, Notation, form
 from chainrule.render.lines import Piece, Written, broken, joined
-from chainrule.render.notation import (
-    ATOM,
-    POSTFIX,
-    PRODUCT,
-    STACKED,
-    SUM,
-    Form,
-    Notation,
-    compose,
-    form,
-)
+from chainrule.render.notation import compose
 from chainrule.render.numbers import number_text
 from chainrule.render.reasons import Shown
 from chainrule.render.text import without_repeats
@@ -254,7 +245,7 @@ def latex(expression: Node, *, derivatives: Derivatives = "delta") -> str:
     >>> print(cr.latex(cr.tanh(X @ W + cr.ones("n") @ b)))
     \tanh(X W + \mathbf{1} b)
     """
-    check_expressions("latex", expression)
+    check_expression("latex", expression)
     to = alphabet(derivatives, {str(node.name) for node in toposort(expression) if is_atom(node)})
     if expression.op is define_op:
         return f"{to.name(expression.value).text} = {compose(expression.args[0], to).text}"

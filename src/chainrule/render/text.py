@@ -6,12 +6,13 @@ import re
 import textwrap
 from collections.abc import Iterable
 
-from chainrule.asked import check_expressions
+from chainrule.asked import check_expression
 from chainrule.derive import Equation
 from chainrule.expr import Node, define_op
 from chainrule.functions import Function
+from chainrule.render.alphabet import ATOM, Form, Notation, form
 from chainrule.render.lines import Piece, Written, broken, joined, price
-from chainrule.render.notation import ATOM, Form, Notation, compose, form, write
+from chainrule.render.notation import compose, write
 from chainrule.render.numbers import number_text
 from chainrule.shapes import show
 
@@ -77,7 +78,7 @@ def text(expression: Node) -> str:
     >>> cr.text(cr.tanh(X @ W + cr.ones("n") @ b))
     'tanh(X W + 1 b)'
     """
-    check_expressions("text", expression)
+    check_expression("text", expression)
     if expression.op is define_op:
         return f"{expression.value} = {write(expression.args[0], TEXT)}"
     return write(expression, TEXT)

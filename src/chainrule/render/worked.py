@@ -27,9 +27,10 @@ from chainrule.expr import (
     toposort_to_names,
     transpose_op,
 )
+from chainrule.render.alphabet import ATOM, PRODUCT, QUOTIENT, SUM, Notation
 from chainrule.render.latex import GAPS, LINE, alphabet
 from chainrule.render.lines import Piece, Written, broken, joined
-from chainrule.render.notation import ATOM, PRODUCT, QUOTIENT, SUM, Notation, compose
+from chainrule.render.notation import compose
 from chainrule.render.text import TEXT, WIDTH, formula_lines
 from chainrule.shapes import show
 

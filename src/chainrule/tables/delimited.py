@@ -11,7 +11,7 @@ import numpy as np
 
 from chainrule.errors import DataError
 from chainrule.tables.arrow import MISSING, clean, column_from
-from chainrule.tables.signature import NOT_UTF8, TEXT, signature
+from chainrule.tables.signature import EMPTY, NOT_UTF8, TEXT, signature
 from chainrule.tables.table import Column, Table
 
 if TYPE_CHECKING:
@@ -35,10 +35,12 @@ def read_delimited(path: Path, *, header: bool | None, text: Collection[str]) ->
     """Read a CSV file; see `read_table`."""
     source = repr(str(path))
     separator, first, following = _head(path, source)
+    asked = header is not None
     if header is None:
         header = not _is_data(first, following)
     if header and not following:
-        raise DataError(f"{source} has a header and no rows")
+        meant = "" if asked else "; if its only row is data, say so: --no-header, or header=False"
+        raise DataError(f"{source} has a header and no rows{meant}")
     names = [f"column{at}" for at in range(1, len(first) + 1)]
     if header:
         names = [cell.strip() or name for cell, name in zip(first, names, strict=True)]
@@ -59,6 +61,8 @@ def _head(path: Path, source: str) -> tuple[str, list[str], list[list[str]]]:
     found = signature(path)
     if found == NOT_UTF8:
         raise _not_utf8(path)
+    if found == EMPTY:
+        raise DataError(f"{source} is empty")
     if not found.startswith(TEXT):
         raise DataError(f"{source} is not a CSV file in UTF-8; it is {found}")
     with path.open("rb") as file:

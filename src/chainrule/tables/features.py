@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
@@ -16,12 +16,13 @@ from chainrule.tables.config import damaged, field, finite, mapping, texts
 from chainrule.tables.table import Column, Table, as_text, finite_numbers, is_missing, moments
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Mapping, Sequence
 
     from numpy.typing import NDArray
 
 __all__ = ["Features", "NumberColumn", "TextColumn", "fit_features"]
 
+ROW_OF_DATA = "; if its first row is data and no header, say so: --no-header, or header=False"
 _WANTED = "the model takes numbers there"
 
 
@@ -178,8 +179,7 @@ class Features:
             if name not in self.excluded
         ]
         if extra:
-            listed = ", ".join(map(repr, extra[:10])) + (", ..." if len(extra) > 10 else "")
-            notes.append(f"not used, because training did not have them: {listed}")
+            notes.append(f"not used, because training did not have them: {_listed(extra)}")
         for column, position in zip(self.columns, matched, strict=True):
             if isinstance(column, TextColumn) and not column.pooled:
                 cells = as_text(table.columns[position])
@@ -214,9 +214,10 @@ class Features:
         """The positions in `table` of this description's columns."""
         if self.named and table.named:
             places = {name: at for at, name in enumerate(table.names)}
+            none_fits = not any(column.name in places for column in self.columns)
             for column in self.columns:
                 if column.name not in places:
-                    table.column(column.name)  # which explains it
+                    _explain(table, column.name, ROW_OF_DATA if none_fits else "")
             return tuple(places[column.name] for column in self.columns)
         own = tuple(at for at, name in enumerate(table.names) if name not in table.targets)
         if len(own) == len(self.columns):
@@ -297,11 +298,24 @@ def _fit_text(name: str, column: Column, max_categories: int) -> TextColumn:
     return TextColumn(name, tuple(sorted(kept)), bool(missing.any()), len(counts) - len(kept))
 
 
+def _explain(table: Table, missing: str, hint: str) -> NoReturn:
+    """Raise that a column is not there."""
+    try:
+        table.column(missing)
+    except DataError as error:
+        raise DataError(f"{error}{hint}") from None
+    raise AssertionError(missing)
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(map(repr, names[:10])) + (", ..." if len(names) > 10 else "")
+
+
 def _unknown_note(name: str, cells: NDArray[np.object_], unknown: set[Any]) -> str:
     rows = sum(cell in unknown for cell in cells)
     return (
-        f"column {name!r} has texts in {rows} rows that training did not have, {min(unknown)!r} "
-        "for one: they count as no category"
+        f"column {name!r} has texts that training did not have in {rows} row{'s' * (rows > 1)}, such as "
+        f"{min(unknown)!r}: they count as no category"
     )
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from chainrule.errors import DataError, nearest
 from chainrule.tables.arrow import column_from
 from chainrule.tables.delimited import read_delimited
-from chainrule.tables.signature import ARCHIVE, PARQUET, signature
+from chainrule.tables.signature import ARCHIVE, EMPTY, PARQUET, signature
 from chainrule.tables.table import Table
 
 if TYPE_CHECKING:
@@ -165,6 +165,8 @@ def _read_npz(path: Path) -> Table:
 
 def _check_signature(path: Path, expected: str) -> None:
     found = signature(path)
+    if found == EMPTY:
+        raise DataError(f"{str(path)!r} is empty")
     if found != expected:
         raise DataError(f"{str(path)!r} is not what its name says; it is {found}")
 

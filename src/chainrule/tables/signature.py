@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["ARCHIVE", "NOT_UTF8", "PARQUET", "TEXT", "signature"]
+__all__ = ["ARCHIVE", "EMPTY", "NOT_UTF8", "PARQUET", "TEXT", "signature"]
 
 ARCHIVE = "a ZIP archive"
+EMPTY = "empty"
 PARQUET = "a Parquet file"
 
 TEXT = "text beginning with"
@@ -33,7 +34,7 @@ def signature(path: Path, length: int = 4096) -> str:
     with path.open("rb") as file:
         start = file.read(length)
     if not start.strip():
-        return "empty"
+        return EMPTY
     for magic, name in _SIGNATURES:
         if start.startswith(magic):
             return name

@@ -51,16 +51,19 @@ class Epoch:
     score: float | None  # on held-out rows, larger is better
     learning_rate: float
     seconds: float  # since training began
+    first: float = 0.0  # seconds of the first epoch, in which code may be compiled or loaded
 
     @property
-    def seconds_left(self) -> float:
-        """At the pace so far, if no stopping rule ends it sooner."""
-        return self.seconds / self.number * (self.of - self.number)
+    def seconds_left(self) -> float | None:
+        """At the pace since the first epoch, if no stopping rule ends it sooner; None where there is no other yet."""
+        if self.number == 1:
+            return 0.0 if self.of == 1 else None
+        return (self.seconds - self.first) / (self.number - 1) * (self.of - self.number)
 
     def __str__(self) -> str:
         score = "" if self.score is None else f"  validation score {self.score:.4f}"
-        left = f"{self.seconds_left:.0f} s left at most"
-        return f"epoch {self.number:4d}/{self.of}  loss {self.loss:.6f}{score}  rate {self.learning_rate:g}  {left}"
+        left = "" if self.seconds_left is None else f"  {self.seconds_left:.0f} s left at most"
+        return f"epoch {self.number:4d}/{self.of}  loss {self.loss:.6f}{score}  rate {self.learning_rate:g}{left}"
 
 
 @dataclass(frozen=True)
@@ -170,6 +173,7 @@ def train(
     Ctrl-C ends it with the parameters of the last whole epoch; before there is one, it is an interrupt as ever.
     """
     schedule, began, done = schedule or Schedule(), time.perf_counter(), len(run.losses)
+    first = 0.0
     try:
         for number in range(1, epochs + 1):
             rate = schedule.at(run.samples, run.standstills)
@@ -178,7 +182,9 @@ def train(
             if held_out is not None:
                 run.scores.append(held_out)
             reason = _standstill(run, schedule, stopping) if stopping else ""
-            epoch = Epoch(number, epochs, loss, held_out, rate, time.perf_counter() - began)
+            seconds = time.perf_counter() - began
+            first = first or seconds
+            epoch = Epoch(number, epochs, loss, held_out, rate, seconds, first)
             for report in reports:
                 report(epoch)
             if reason:
