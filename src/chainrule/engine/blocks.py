@@ -45,6 +45,10 @@ class Factors:
         heads = [builder.gep(a, [builder.mul(self.row, I64(i))]) for i in range(rows)]
         for total in itertools.chain(*sums):
             builder.store(zeros, total)
+        if not masked:
+            with builder.if_then(builder.icmp_signed(">=", self.depth, I64(64))):
+                for i in range(rows):
+                    v.call_ahead(builder.gep(c, [builder.mul(self.ldc, I64(i))]))
         with cgutils.for_range(builder, self.depth) as loop:
             line = builder.gep(self.b, [builder.mul(loop.index, self.ldb)])
             columns = [v.load(line, place) for place in places]
