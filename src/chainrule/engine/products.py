@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from numba import types
 
-from chainrule.engine.blocks import TALL, column_product, copied_lines, turned_lines
+from chainrule.engine.blocks import LINE, TALL, column_product, copied_lines, turned_lines
 from chainrule.engine.compiled import unit
 from chainrule.engine.vector import BYTES
 
@@ -52,8 +52,16 @@ def gemm(m, base, pack, rows, width, depth, a, row, step, b, ldb, turned, c, ldc
             for j in range(0, width, wide):
                 many = min(wide, width - j)
                 from_b, ld = b + k * ldb + j, ldb
+                soon, each, lines = from_b, 0, 0
                 if turned or packs_b:
                     panel = j // wide % PANELS
+                    blocks = max(high // TALL, 1)
+                    if turned:
+                        soon, each, lines = b + (j + wide) * ldb + k, (wide + blocks - 1) // blocks, DEEP * size // LINE
+                    else:
+                        part = DEEP // PANELS
+                        soon = b + (k + panel * part) * ldb + j + (PANELS - panel) * wide
+                        each, lines = (part + blocks - 1) // blocks, PANELS * wide * size // LINE
                     packed_b = pack + panel * deep * wide
                     if turned:
                         from_b = b + j * ldb + k
@@ -63,5 +71,5 @@ def gemm(m, base, pack, rows, width, depth, a, row, step, b, ldb, turned, c, ldc
                     from_b, ld = packed_b, wide
                 columns(
                     high, many, deep, base + size * from_a, down, within, along, base + size * from_b, ld,
-                    base + size * (c + i * ldc + j), ldc, alpha, beta if k == 0 else m.dtype.type(1),
+                    base + size * (c + i * ldc + j), ldc, base + size * soon, ldb, each, lines, alpha, beta if k == 0 else m.dtype.type(1),
                 )  # fmt: skip
