@@ -12,11 +12,10 @@ from numba.core import cgutils, types
 from numba.extending import intrinsic
 
 from chainrule.engine.lanes import Lanes, fma
-from chainrule.engine.vector import I32, I64, WIDE, Vectors
+from chainrule.engine.vector import I32, I64, LINE, WIDE, Vectors
 
 TALL = 8 if WIDE else 6  # rows of a block: 2 TALL sums and three more registers
 AHEAD = 8  # rows
-LINE = 64  # bytes
 
 
 @dataclass(frozen=True)
@@ -144,10 +143,11 @@ def column_product() -> Any:
     return product
 
 
-def copied_lines(entries: Callable[[Vectors], int], panels: int = 1) -> Any:
+def copied_lines(entries: Callable[[Vectors], int], panels: int = 1, gap: int = 0) -> Any:
     """So many first `entries` of `deep` rows as lines, and those after them in the next panel, and so on.
 
-    Whole vectors are copied: what is past the end of a line is written over by the next one. The row some further on is
+    Whole vectors are copied: what is past the end of a line is written over by the next one, after a panel it lies in a
+    `gap` of so many lines. The row some further on is
     called from memory meanwhile.
     """
 
@@ -165,7 +165,7 @@ def copied_lines(entries: Callable[[Vectors], int], panels: int = 1) -> Any:
                 for panel in range(panels):
                     first = builder.mul(size, I64(panel))
                     v.call_ahead(builder.gep(row, [builder.add(first, builder.mul(ld, I64(AHEAD)))]))
-                    place = builder.add(line, builder.mul(builder.mul(deep, size), I64(panel)))
+                    place = builder.add(line, builder.mul(builder.mul(builder.add(deep, I64(gap)), size), I64(panel)))
                     for i in range(-(-count // v.lanes)):
                         step = I64(i * v.lanes)
                         v.store(v.load(row, builder.add(first, step)), target, builder.add(place, step))
