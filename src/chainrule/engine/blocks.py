@@ -147,8 +147,7 @@ def copied_lines(entries: Callable[[Vectors], int], panels: int = 1, gap: int = 
     """So many first `entries` of `deep` rows as lines, and those after them in the next panel, and so on.
 
     Whole vectors are copied: what is past the end of a line is written over by the next one, after a panel it lies in a
-    `gap` of so many lines. The row some further on is
-    called from memory meanwhile.
+    `gap` of so many lines. The row some further on is called from memory meanwhile.
     """
 
     @intrinsic

@@ -28,8 +28,8 @@ copy_rows, copy_columns = copied_lines(lambda v: TALL, PANELS, GAP), copied_line
 def gemm(m, base, pack, rows, width, depth, a, row, step, b, ldb, turned, c, ldc, alpha, beta):
     """C = alpha A B + beta C, or with B' if `turned`; a, b, c, pack are entries of the arena m, which lies at `base`.
 
-    Entry (i, k) of A is m[a + i row + k step], so that A' is A with its strides exchanged. While columns of B are worked
-    on, those that are packed next are called from memory.
+    Entry (i, k) of A is m[a + i row + k step], so that A' is A with its strides exchanged. While columns of B
+    are worked on, those that are packed next are called from memory.
     """
     size = m.itemsize
     wide = 2 * (BYTES // size)
@@ -73,5 +73,6 @@ def gemm(m, base, pack, rows, width, depth, a, row, step, b, ldb, turned, c, ldc
                     from_b, ld = packed_b, wide
                 columns(
                     high, many, deep, base + size * from_a, down, within, along, base + size * from_b, ld,
-                    base + size * (c + i * ldc + j), ldc, base + size * soon, ldb, each, lines, alpha, beta if k == 0 else m.dtype.type(1),
+                    base + size * (c + i * ldc + j), ldc, base + size * soon, ldb, each, lines,
+                    alpha, beta if k == 0 else m.dtype.type(1),
                 )  # fmt: skip
