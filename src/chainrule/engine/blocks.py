@@ -12,10 +12,29 @@ from numba.core import cgutils, types
 from numba.extending import intrinsic
 
 from chainrule.engine.lanes import Lanes, fma
-from chainrule.engine.vector import I32, I64, WIDE, Vectors
+from chainrule.engine.vector import I32, I64, LINE, WIDE, Vectors
 
 TALL = 8 if WIDE else 6  # rows of a block: 2 TALL sums and three more registers
 AHEAD = 8  # rows
+
+
+@dataclass(frozen=True)
+class Ahead:
+    """Memory that is read soon: some `lines` of every row of it, of which each block calls a few."""
+
+    place: Any
+    ld: Any  # entries
+    each: Any  # rows for a block
+    lines: Any
+
+    def call(self, v: Vectors, block: Any) -> None:
+        """What is called with a block, by its number."""
+        builder = v.builder
+        first = builder.mul(block, self.each)
+        with cgutils.for_range(builder, self.each) as rows:
+            row = builder.gep(self.place, [builder.mul(builder.add(first, rows.index), self.ld)])
+            with cgutils.for_range(builder, self.lines) as line:
+                v.call_ahead(builder.gep(row, [builder.mul(line.index, I64(LINE // v.size))]))
 
 
 @dataclass(frozen=True)
@@ -31,6 +50,7 @@ class Factors:
     width: Any
     alpha: Lanes
     beta: Any
+    ahead: Ahead
 
     def block(self, v: Vectors, rows: int, vectors: int, a: Any, c: Any, *, masked: bool) -> None:
         """Write the product for a few rows and one or two vectors of columns, all sums in registers.
@@ -45,6 +65,10 @@ class Factors:
         heads = [builder.gep(a, [builder.mul(self.row, I64(i))]) for i in range(rows)]
         for total in itertools.chain(*sums):
             builder.store(zeros, total)
+        if not masked:
+            with builder.if_then(builder.icmp_signed(">=", self.depth, I64(64))):
+                for i in range(rows):
+                    v.call_ahead(builder.gep(c, [builder.mul(self.ldc, I64(i))]))
         with cgutils.for_range(builder, self.depth) as loop:
             line = builder.gep(self.b, [builder.mul(loop.index, self.ldb)])
             columns = [v.load(line, place) for place in places]
@@ -70,6 +94,7 @@ class Factors:
         builder = v.builder
         whole = builder.udiv(rows, I64(TALL))
         with cgutils.for_range(builder, whole) as loop:
+            self.ahead.call(v, loop.index)
             i = builder.mul(loop.index, I64(TALL))
             at = builder.gep(a, [builder.mul(i, down)])
             self.block(v, TALL, vectors, at, builder.gep(c, [builder.mul(i, self.ldc)]), masked=masked)
@@ -91,15 +116,17 @@ def column_product() -> Any:
     """At most two vectors of columns of C = alpha A B + beta C.
 
     Entry (i, k) of A lies at a + i down + k step where i is a multiple of TALL, and the rows between at `row` from it.
+    With each block, some `lines` of `each` rows are called from `soon` on.
     """
 
     @intrinsic
-    def product(typing, rows, width, depth, a, down, row, step, b, ldb, c, ldc, alpha, beta):
+    def product(typing, rows, width, depth, a, down, row, step, b, ldb, c, ldc, soon, ld, each, lines, alpha, beta):
         def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            rows, width, depth, a, down, row, step, b, ldb, c, ldc, alpha, beta = args
+            rows, width, depth, a, down, row, step, b, ldb, c, ldc, soon, ld, each, lines, alpha, beta = args
             v = Vectors(builder, signature.args[-1])
-            a, b, c = map(v.pointer, (a, b, c))
-            factors = Factors(depth, row, step, b, ldb, ldc, width, v.repeated(alpha), beta)
+            a, b, c, soon = map(v.pointer, (a, b, c, soon))
+            ahead = Ahead(soon, ld, each, lines)
+            factors = Factors(depth, row, step, b, ldb, ldc, width, v.repeated(alpha), beta, ahead)
             one, two = I64(v.lanes), I64(2 * v.lanes)
             with builder.if_else(builder.icmp_signed("==", width, two)) as (full, other):
                 with full:
@@ -111,16 +138,16 @@ def column_product() -> Any:
                         factors.column(v, rows, a, down, c, 1, masked=True)
             return context.get_dummy_value()
 
-        return types.void(*(types.intp,) * 11, alpha, alpha), generate
+        return types.void(*(types.intp,) * 15, alpha, alpha), generate
 
     return product
 
 
-def copied_lines(entries: Callable[[Vectors], int], panels: int = 1) -> Any:
+def copied_lines(entries: Callable[[Vectors], int], panels: int = 1, gap: int = 0) -> Any:
     """So many first `entries` of `deep` rows as lines, and those after them in the next panel, and so on.
 
-    Whole vectors are copied: what is past the end of a line is written over by the next one. The row some further on is
-    called from memory meanwhile.
+    Whole vectors are copied: what is past the end of a line is written over by the next one, after a panel it lies in a
+    `gap` of so many lines. The row some further on is called from memory meanwhile.
     """
 
     @intrinsic
@@ -137,7 +164,7 @@ def copied_lines(entries: Callable[[Vectors], int], panels: int = 1) -> Any:
                 for panel in range(panels):
                     first = builder.mul(size, I64(panel))
                     v.call_ahead(builder.gep(row, [builder.add(first, builder.mul(ld, I64(AHEAD)))]))
-                    place = builder.add(line, builder.mul(builder.mul(deep, size), I64(panel)))
+                    place = builder.add(line, builder.mul(builder.mul(builder.add(deep, I64(gap)), size), I64(panel)))
                     for i in range(-(-count // v.lanes)):
                         step = I64(i * v.lanes)
                         v.store(v.load(row, builder.add(first, step)), target, builder.add(place, step))

@@ -20,13 +20,13 @@ from chainrule.engine.interpreter import STOP, run
 from chainrule.engine.pace import Pace
 from chainrule.engine.plan import Plan
 from chainrule.engine.products import PACKED
+from chainrule.engine.vector import LINE
 
 Array = np.ndarray[Any, Any]
 SHARED = 900_000  # multiply-adds of a step from which a second thread pays
 TRIAL = 60_000_000  # of a call that is to show which number of threads is faster
 SLOW = 4_000_000_000  # of a call, after which Python has a chance to see an interrupt
 WATCHED = 40_000_000_000  # of a minibatch; while a longer one runs, the thread that called waits for an interrupt
-LINE = 64  # bytes
 ONCE = "some seconds, once for an installation"
 NONE_OF_INTEGERS = np.zeros(0, np.int64)
 ZERO = np.uint64(0)

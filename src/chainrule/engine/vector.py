@@ -20,6 +20,7 @@ from chainrule.engine.lanes import Lanes
 FEATURES = llvm.get_host_cpu_features()
 WIDE = bool(FEATURES.get("avx512f"))
 BYTES = 64 if WIDE else 32  # of a vector; where registers are narrower, LLVM uses several
+LINE = 64  # bytes of memory that are read at a time
 UNROLLED = 4
 I32, I64 = ir.IntType(32), ir.IntType(64)
 
