@@ -258,6 +258,7 @@ def test_every_rule_fires_in_some_derivation():
     W = matrix("W", 4, 3, role="parameter")
     Z = hstack(E, ones("n")) @ W
     penalty = total(block(W, rows=(0, 3)) * block(W, rows=(0, 3))) + total(block(hstack(W, W), columns=(0, 3)))
+    penalty = penalty + total(power(hstack(W.T, ones(3)), 2))
     stacks = derive_equations([(define("loss", total((Z @ W.T).T @ Z) + penalty), "", "loss")], [W, E])
     fired = {
         s.rule

@@ -186,8 +186,9 @@ def test_progress_in_a_terminal_is_one_line_written_anew():
 @pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
 def test_ctrl_c_keeps_the_last_whole_epoch_and_is_status_130(tmp_path):
     path = tmp_path / "m.safetensors"
-    endless = ["train", "iris", "--max-iter", "100000000", "--learning-rate", "1e-9", "--save", str(path)]
-    process = subprocess.Popen([*PYTHON_M, *endless], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    network = "64 -> 1500 relu -> 1500 relu -> 10 softmax"  # whose epochs take long enough for a signal to come in one
+    long = ["train", "digits", "--net", network, "--max-iter", "100000000", "--save", str(path)]
+    process = subprocess.Popen([*PYTHON_M, *long], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert any(line.startswith("epoch ") for line in process.stderr)  # reads on until there is one
 
     process.send_signal(signal.SIGINT)

@@ -119,7 +119,7 @@ def test_the_validation_score_is_R2():
 @pytest.mark.parametrize(
     ("y", "message"),
     [
-        (np.full(442, "a"), r"^Y holds real numbers, got 'a' at \[0\]$"),
+        (np.full(442, "a"), r"^Y holds real numbers, got 'a' at \[0, 0\]$"),
         (np.full(442, "a", object), "could not convert string to float: 'a'"),
         (np.where(Y > 1, np.nan, Y), "Input y contains NaN"),
         (np.where(Y > 1, np.inf, Y), "Input y contains infinity"),
