@@ -3,7 +3,7 @@
     python -m benchmarks.memory [--quick] [--rounds 3]
 
 Memory: each measurement is a process of its own, which imports, loads the data from a file and makes a first fit of 64
-rows, and in a second one then the fit itself. The figure is how much higher the second one's peak (`ru_maxrss`) is;
+rows, and in a second one then the fit itself. The figure is how much higher the second one's peak (VmHWM on Linux) is;
 beside it the whole peak. Time: one epoch is the difference of two lengths of training; the slope is that of the
 logarithms, so that 1 is time in proportion. Rows are in memory, and in a file by `numpy.load(..., mmap_mode="r")`.
 """
@@ -29,8 +29,9 @@ FITS = (  # rows, columns, hidden layers, data type
     (60_000, 784, (128, 64), "float32"),
     (1_000_000, 20, (32, 32), "float32"),
 )
-PEAK = """
-import resource, sys, warnings
+PEAK = r"""
+import re, resource, sys, warnings
+from pathlib import Path
 import numpy as np
 from {module} import MLPClassifier
 warnings.simplefilter("ignore")
@@ -39,7 +40,11 @@ model = MLPClassifier({hidden}, max_iter=2, random_state=0)
 model.fit(X[:64], y[:64])
 if {whole}:
     model.fit(X, y)
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024 if sys.platform == "linux" else 1024**2))
+status = Path("/proc/self/status")
+if status.exists():  # on Linux ru_maxrss is at least that of the process that started this one
+    print(int(re.search(r"VmHWM:\s*(\d+)", status.read_text())[1]) / 1024)
+else:
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024**2)
 """
 ROWS = (10_000, 100_000, 1_000_000, 10_000_000)
 WIDTHS = (64, 128, 256, 512, 1024, 2048)
