@@ -68,8 +68,7 @@ def only(plan: Plan, kept: np.ndarray) -> Iterator[None]:
 def epoch_of(cell: Cell) -> tuple[Callable[[], object], EngineStep]:
     """A call that trains one more epoch, on one thread."""
     X, y = cell.data()
-    inner = "".join(f" -> {width} {cell.activation}" for width in cell.sizes[1:-1])
-    network = Network(f"{cell.sizes[0]}{inner} -> {cell.sizes[-1]} softmax", loss="cross_entropy")
+    network = Network(cell.spec, loss="cross_entropy")
     rule = find_update(cell.update)
     step = EngineStep(network, rule, weighted=False, threads=1)
     params = {name: value.astype(X.dtype) for name, value in network.init(random_state=0).items()}

@@ -38,6 +38,12 @@ class Cell:
         return "-".join(map(str, self.sizes))
 
     @property
+    def spec(self) -> str:
+        """The network as chainrule takes it."""
+        inner = "".join(f" -> {width} {self.activation}" for width in self.sizes[1:-1])
+        return f"{self.sizes[0]}{inner} -> {self.sizes[-1]} softmax"
+
+    @property
     def steps(self) -> int:
         """Minibatches in an epoch."""
         return self.rows // self.batch
@@ -76,10 +82,9 @@ def chainrule(cell: Cell, engine: str | None = None) -> Session:
     import chainrule as cr
 
     X, y = cell.data()
-    inner = "".join(f" -> {width} {cell.activation}" for width in cell.sizes[1:-1])
     make = partial(
         cr.MLPClassifier,
-        network=cr.Network(f"{cell.sizes[0]}{inner} -> {cell.sizes[-1]} softmax", loss="cross_entropy"),
+        network=cr.Network(cell.spec, loss="cross_entropy"),
         solver=cell.update,
         momentum=MU if cell.update == "momentum" else 0.0,
         learning_rate_init=RATE[cell.update],

@@ -177,6 +177,7 @@ def test_sizes_that_clash_are_shown_where_they_meet(text, sizes, message, carets
         (["x 3"], SpecError, "a size is written as"),
         (["x: 3 x"], SpecError, "a matrix has two sizes"),
         (["x: 0"], SpecError, "at least 1"),
+        (["X=2,-3"], SpecError, "at least 1, got '-3'"),
         (["x: 3 x 1 foo"], SpecError, "unknown fact 'foo'"),
         (["x: 3 x 4 symmetric"], SpecError, "a symmetric matrix is square"),
         (["x: 3", "x: 4"], SpecError, "declared twice"),

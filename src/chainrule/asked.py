@@ -9,20 +9,17 @@ from chainrule.errors import DataError
 from chainrule.expr import Node, symbol_op, toposort
 
 
-def check_expression(function: str, given: object) -> None:
-    """Refuse what is not an expression, such as a number, an array or a formula that is still a text."""
+def check_expression(function: str, given: object) -> Node:
+    """The expression; refuse what is none, such as a number, an array or a formula that is still a text."""
     if not isinstance(given, Node):
         how = f"chainrule.parse({given!r}).expression" if isinstance(given, str) else "chainrule.matrix('W', 'd', 'k')"
         raise TypeError(f"{function}() takes expressions, such as {how}, got {shown(given)}")
+    return given
 
 
 def check_expressions(function: str, *given: object) -> None:
     """Refuse what is not an expression, and expressions in which two matrices have one name."""
-    expressions: list[Node] = []
-    for each in given:
-        check_expression(function, each)
-        expressions.append(each)  # type: ignore[arg-type]  # as was checked
-    check_names(toposort(*expressions))
+    check_names(toposort(*(check_expression(function, each) for each in given)))
 
 
 def check_names(nodes: Iterable[Node]) -> None:

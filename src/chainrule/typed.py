@@ -169,7 +169,7 @@ def _joined(name: str, shape: Any) -> str:
 def _declaration(text: str) -> tuple[str, Declaration]:
     """`name (:|=) rows [(x|,) columns] facts`."""
     spaced = re.sub(r"(?<=\d)x(?=\d)", " x ", text)
-    words = re.findall(r"\w+|[^\w\s]", spaced)
+    words = re.findall(r"-?\w+|[^\w\s]", spaced)
     head, sizes, facts = words[:2], words[2:3], words[3:]
     if facts and facts[0] in ("x", ",", "×") and len(facts) > 1:
         sizes, facts = [*sizes, facts[1]], facts[2:]

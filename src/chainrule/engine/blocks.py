@@ -16,6 +16,7 @@ from chainrule.engine.vector import I32, I64, LINE, WIDE, Vectors
 
 TALL = 8 if WIDE else 6  # rows of a block: 2 TALL sums and three more registers
 AHEAD = 8  # rows
+LONG = 64  # terms of a sum, while which the block that is written comes from memory
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ class Factors:
         for total in itertools.chain(*sums):
             builder.store(zeros, total)
         if not masked:
-            with builder.if_then(builder.icmp_signed(">=", self.depth, I64(64))):
+            with builder.if_then(builder.icmp_signed(">=", self.depth, I64(LONG))):
                 for i in range(rows):
                     v.call_ahead(builder.gep(c, [builder.mul(self.ldc, I64(i))]))
         with cgutils.for_range(builder, self.depth) as loop:
