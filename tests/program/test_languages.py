@@ -259,6 +259,40 @@ def test_no_part_needs_a_helper(language):
         assert str(e) in text  # as a comment
 
 
+def commented(text, language):
+    """Each run of comment lines as one string, with the code that follows it."""
+    start, end = (sign.strip() for sign in LANGUAGES[language].comment)
+    blocks = [[[], []]]
+    for line in (line.strip() for line in text.splitlines() if line.strip()):
+        if line.startswith(start):
+            blocks += [[[], []]] if blocks[-1][1] else []
+            blocks[-1][0].append(line.removeprefix(start).removesuffix(end).strip())
+        else:
+            blocks[-1][1].append(line)
+    return [(" ".join(" ".join(said).split()), "\n".join(code)) for said, code in blocks]
+
+
+@pytest.mark.parametrize("solver", UPDATES)
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_statement_of_a_step_has_its_own_equation_above_it(language, solver):
+    d = cr.Network("3 -> 2 tanh -> 2 softmax", penalty="l2(0.1)").derive(solver=solver)
+
+    blocks = commented(d.source(language, "step"), language)
+
+    for e in d.equations:
+        (code,) = [code for said, code in blocks if said.removeprefix(f"---- {e.phase} ") == str(e)]
+        assert re.search(rf"\b{e.name.removesuffix('_next')}\b", code)
+
+
+@pytest.mark.parametrize(("solver", "gaps"), [("sgd", 0), ("adam", 3)])
+def test_updates_of_several_equations_are_set_apart_by_parameter(solver, gaps):
+    text = cr.Network("3 -> 2 tanh -> 2 softmax").derive(solver=solver).source("numpy", "step")
+
+    after = text[text.index("# ---- update") : text.index("return")]
+
+    assert after.count("\n\n") == gaps
+
+
 def test_targets_are_made_of_which_the_facts_hold(capsys):
     def targets(spec, **options):
         namespace = {"__name__": "__main__"}

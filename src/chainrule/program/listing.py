@@ -60,18 +60,34 @@ class Listing:
 
     @property
     def notes(self) -> dict[str, str]:
-        """The equations by name as plain text, with a heading above each phase.
+        """The equations by name as plain text, a heading above each phase.
 
-        What an update rule says of one parameter it says likewise of the others.
+        Where an update takes several equations for a parameter, those of one are set apart from those of the next.
         """
         first = {e.phase: e.name for e in reversed(self.equations)}
-        others = {name for p in self.parameters[1:] for name in (str(p.name), f"d{p.name}")}
+        owners = {name: about for name, about in self.owners.items() if about}
+        several = len(owners) > len(set(owners.values()))
         notes: dict[str, str] = {}
+        last: frozenset[Node] = frozenset()
         for e in self.equations:
-            again = e.phase == "update" and any(n.name in others for n in toposort_to_names(e.expression))
-            text = f"{e.name}, likewise" if again else note(e)
-            notes[e.name] = f"\n---- {e.phase}\n{text}" if first[e.phase] == e.name else text
+            about = owners.get(e.name, last)
+            begins = first[e.phase] == e.name
+            heading = f"\n---- {e.phase}\n" if begins else "\n" if several and last and about != last else ""
+            notes[e.name] = heading + note(e)
+            last = about
         return notes
+
+    @property
+    def owners(self) -> dict[str, frozenset[Node]]:
+        """The parameters that each equation of the update has to do with, by name."""
+        found = {str(p.name): frozenset([p]) for p in self.parameters}
+        found |= {f"d{p.name}": frozenset([p]) for p in self.parameters}
+        own: dict[str, frozenset[Node]] = {}
+        for e in self.equations:
+            if e.phase == "update":
+                read = {str(n.name) for n in toposort_to_names(e.expression)}
+                own[e.name] = found[e.name] = frozenset().union(*(found.get(name, ()) for name in read))
+        return own
 
     @property
     def rate(self) -> str:
