@@ -59,6 +59,7 @@ class Language:
     ascii: bool = False  # are names of ASCII letters only?
     comment: tuple[str, str] = ("# ", "")
     end: str = ""  # of a statement
+    continued: str | None = None  # of a line of it, before the last; None: a statement goes on inside brackets only
     imports: str = ""
     others: Mapping[str, str] = field(default_factory=dict)  # a library that only some words name -> its import
     decorator: str = ""  # of a step

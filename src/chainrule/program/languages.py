@@ -88,7 +88,7 @@ ARRAY_API = Language(
     others=NUMPY.others,
     module="xp",
     generator="rng",
-    seed="xp = np  # or array_api_compat.torch, jax.numpy, cupy, ...: the rest is theirs\n" + NUMPY.seed,
+    seed="xp = np  # or array_api_compat.torch, jax.numpy, cupy, ...\n" + NUMPY.seed,
     normal="xp.asarray(rng.normal(0, {std}, ({rows}, {columns})))",
     mask="xp.asarray((rng.random(({rows}, {columns})) < {keep}) / {keep})",
 )
@@ -162,6 +162,7 @@ OCTAVE_ARRAYS = Language(
     ascii=True,
     comment=("% ", ""),
     end=";",
+    continued=" ...",
     seed='rand("seed", 0);\nrandn("seed", 0);',
     normal="{std} * randn({rows}, {columns})",
     mask="(rand({rows}, {columns}) < {keep}) / {keep}",
@@ -205,6 +206,7 @@ C99 = Language(
     ascii=True,
     comment=("/* ", " */"),
     end=";",
+    continued="",
     imports="#include <math.h>\n#include <stdio.h>\n#include <stdlib.h>\n#include <string.h>",
 )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -11,9 +12,9 @@ from chainrule.functions import along
 from chainrule.primitives import abs, first_maximum, sign, step
 from chainrule.program.language import Language, Names
 from chainrule.program.lower import Statement, reads_elsewhere
-from chainrule.render.text import formula_lines
+from chainrule.render.text import WIDTH, formula_lines
 
-COMMENT = 76  # letters of an equation: with the sign before it and the deepest indentation a line has 88 at most
+COMMENT = WIDTH - 10  # letters of an equation, after the deepest indentation and the signs of a comment
 
 
 @dataclass(frozen=True)
@@ -55,8 +56,7 @@ class Listing:
     @property
     def initial(self) -> str:
         """In words, how parameters start."""
-        biases = "; biases 0" if any(not spread_of(W) for W in self.parameters) else ""
-        return f"Weights by Glorot and Bengio 2010, variance 2/(fan_in + fan_out){biases}."
+        return "Weights by Glorot and Bengio 2010: variance 2/(fan_in + fan_out)."
 
     @property
     def notes(self) -> dict[str, str]:
@@ -109,6 +109,12 @@ def step_inputs(listing: Listing) -> list[str]:
 def step_outputs(listing: Listing) -> list[str]:
     """What a step returns: the loss, then parameters and states."""
     return ["loss", *(str(n.name) for n in listing.kept)]
+
+
+def about(listing: Listing, room: int) -> list[str]:
+    """What a program is, in lines of so many letters."""
+    said = f"{listing.title}: derived, and trained here on made-up data."
+    return textwrap.wrap(said, room, break_long_words=False, break_on_hyphens=False)
 
 
 def names_of(nodes: Sequence[Node]) -> list[str]:

@@ -1,0 +1,155 @@
+"""Lines of a program within the width of a page: a long statement goes on, broken at its outermost operators first.
+
+The layout is a formatter's, of the text alone: brackets, commas, and operators between spaces. How a statement goes on
+is the language's to say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from chainrule.program.language import Language
+from chainrule.render.text import WIDTH
+
+STEP = 4  # of indentation
+OPENING, CLOSING = "([{", ")]}"
+COMMA, EQUALS = 0, " = "
+TIGHTNESS = {  # of the operators that a line may start with, in any language; what ends with a comma binds least
+    operator: level
+    for level, operators in enumerate(
+        ("for", "if else ? :", "or ||", "and && &", "< > <= >= == !=", "+ -", "* / @ .* ./"), start=COMMA + 1
+    )
+    for operator in operators.split()
+}
+
+
+def fitted(text: str, to: Language) -> str:
+    """A program's text with its long statements broken; comments and docstrings stay as they are."""
+    lines: list[str] = []
+    for line in text.split("\n"):
+        said = line.lstrip().startswith((to.comment[0], '"""'))
+        lines += [line] if said or len(line) <= WIDTH else _statement(line, to)
+    return "\n".join(lines)
+
+
+def _statement(line: str, to: Language) -> list[str]:
+    """A long statement; what is assigned to is broken too where nothing of the value has room beside it."""
+    layout = Layout(WIDTH - len(to.continued or ""), bracketed=to.continued is None)
+    indent = len(line) - len(line.lstrip())
+    head, value = _head(line.lstrip())
+    lines = [" " * indent + head]
+    first, *more = layout.value(value, len(lines[0]), indent)
+    if len(lines[0] + first) > layout.width and head.endswith(EQUALS):
+        lines = layout.value(head.removesuffix(EQUALS), layout.width, indent)
+        lines[0], lines[-1] = " " * indent + lines[0], lines[-1] + EQUALS
+        first, *more = layout.value(value, len(lines[-1]), indent)
+    lines = [*lines[:-1], lines[-1] + first, *more]
+    return [*(each + (to.continued or "") for each in lines[:-1]), lines[-1]]
+
+
+def _head(statement: str) -> tuple[str, str]:
+    """What stands before the value: `target = `, `return `, or nothing."""
+    words = _words(statement)
+    if "=" in words:
+        head = " ".join(words[: words.index("=")]) + EQUALS
+    else:
+        head = "return " if words[0] == "return" else ""
+    return head, statement.removeprefix(head)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Text on lines of a width. The first line begins in a column, and comes without what is before it."""
+
+    width: int
+    bracketed: bool  # does a statement go on inside brackets only?
+
+    def value(self, text: str, column: int, indent: int) -> list[str]:
+        """A whole value, in brackets of its own where it needs them."""
+        parts = _parts(text)
+        if not self.bracketed or len(parts) == 1 or column + len(text) <= self.width:
+            return self.piece(text, column, indent)
+        return ["(", *self.inside(parts, indent + STEP), " " * indent + ")"]
+
+    def piece(self, text: str, column: int, indent: int) -> list[str]:
+        """What fits on a line, or its parts, or the text of its longest brackets."""
+        if column + len(text) <= self.width:
+            return [text]
+        parts = _parts(text)
+        return self.filled(parts, column, indent + STEP) if len(parts) > 1 else self.opened(text, indent)
+
+    def opened(self, text: str, indent: int) -> list[str]:
+        """Brackets whose text stands on lines of its own."""
+        start, stop = max(_brackets(text), key=lambda span: span[1] - span[0], default=(0, 0))
+        if stop - start <= 2:
+            return [text]
+        first, *more = self.piece(text[stop:], indent + 1, indent)
+        closing = " " * indent + text[stop - 1]
+        return [
+            text[: start + 1],
+            *self.inside(_parts(text[start + 1 : stop - 1]), indent + STEP),
+            closing + first,
+            *more,
+        ]
+
+    def inside(self, parts: Sequence[str], indent: int) -> list[str]:
+        """Parts on lines of their own."""
+        first, *more = self.filled(parts, indent, indent)
+        return [" " * indent + first, *more]
+
+    def filled(self, parts: Sequence[str], column: int, indent: int) -> list[str]:
+        """As many parts on each line as fit; one that is longer than a line has lines of its own."""
+        lines, begun, full = [""], column, False
+        for part in parts:
+            if lines[-1] and not full and begun + len(f"{lines[-1]} {part}") <= self.width:
+                lines[-1] += f" {part}"
+                continue
+            if lines[-1]:
+                lines.append("")
+                begun = 0
+            margin = " " * indent if len(lines) > 1 else ""
+            first, *more = self.piece(part, begun + len(margin), indent)
+            lines = [*lines[:-1], margin + first, *more]
+            full = bool(more)
+        return lines
+
+
+def _parts(text: str) -> list[str]:
+    """A text in parts, cut at its loosest operators: each starts with one, or ends with a comma."""
+    words = _words(text)
+    levels = [COMMA if a[-1] in ",;" else TIGHTNESS.get(b) for a, b in pairwise(words)]
+    loosest = min((level for level in levels if level is not None), default=None)
+    parts = [words[0]]
+    for word, level in zip(words[1:], levels, strict=True):
+        if level == loosest and level is not None:
+            parts.append(word)
+        else:
+            parts[-1] += f" {word}"
+    return parts
+
+
+def _words(text: str) -> list[str]:
+    """A text cut at the spaces outside brackets."""
+    words, depth = [""], 0
+    for c in text:
+        depth += (c in OPENING) - (c in CLOSING)
+        if c == " " and not depth:
+            words.append("")
+        else:
+            words[-1] += c
+    return words
+
+
+def _brackets(text: str) -> list[tuple[int, int]]:
+    """Where the outermost brackets of a text begin, and what follows them begins."""
+    spans, depth, start = [], 0, 0
+    for i, c in enumerate(text):
+        if c in OPENING:
+            start = start if depth else i
+            depth += 1
+        elif c in CLOSING:
+            depth -= 1
+            spans += [] if depth else [(start, i + 1)]
+    return spans
