@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import accumulate, pairwise
 
 from chainrule.program.language import Language
 from chainrule.render.text import WIDTH
@@ -67,53 +67,70 @@ class Layout:
     bracketed: bool  # does a statement go on inside brackets only?
 
     def value(self, text: str, column: int, indent: int) -> list[str]:
-        """A whole value, in brackets of its own where it needs them."""
-        parts = _parts(text)
-        if not self.bracketed or len(parts) == 1 or column + len(text) <= self.width:
-            return self.piece(text, column, indent)
-        return ["(", *self.inside(parts, indent + STEP), " " * indent + ")"]
+        """A whole value, in brackets of its own where it goes on outside of those it has."""
+        lines = self.piece(text, column, indent)
+        if self.bracketed and not _goes_on_inside(lines):
+            return ["(", *self.inside(text, indent + STEP), " " * indent + ")"]
+        return lines
 
     def piece(self, text: str, column: int, indent: int) -> list[str]:
         """What fits on a line, or its parts, or the text of its longest brackets."""
         if column + len(text) <= self.width:
             return [text]
         parts = _parts(text)
-        return self.filled(parts, column, indent + STEP) if len(parts) > 1 else self.opened(text, indent)
+        return self.filled(parts, column, indent, indent + STEP) if len(parts) > 1 else self.opened(text, indent)
 
     def opened(self, text: str, indent: int) -> list[str]:
         """Brackets whose text stands on lines of its own."""
         start, stop = max(_brackets(text), key=lambda span: span[1] - span[0], default=(0, 0))
         if stop - start <= 2:
             return [text]
+        margin = " " * indent
         first, *more = self.piece(text[stop:], indent + 1, indent)
-        closing = " " * indent + text[stop - 1]
-        return [
-            text[: start + 1],
-            *self.inside(_parts(text[start + 1 : stop - 1]), indent + STEP),
-            closing + first,
-            *more,
-        ]
+        inside = self.inside(text[start + 1 : stop - 1], indent + STEP)
+        return [text[: start + 1], *inside, margin + text[stop - 1] + first, *more]
 
-    def inside(self, parts: Sequence[str], indent: int) -> list[str]:
-        """Parts on lines of their own."""
-        first, *more = self.filled(parts, indent, indent)
+    def inside(self, text: str, indent: int) -> list[str]:
+        """A text on lines of its own."""
+        first, *more = self.filled(_parts(text), indent, indent, indent)
         return [" " * indent + first, *more]
 
-    def filled(self, parts: Sequence[str], column: int, indent: int) -> list[str]:
-        """As many parts on each line as fit; one that is longer than a line has lines of its own."""
-        lines, begun, full = [""], column, False
+    def filled(self, parts: Sequence[str], column: int, indent: int, further: int) -> list[str]:
+        """As many parts on each line as fit, the first line indented by `indent`, others further.
+
+        A part that is longer than a line begins one; but brackets after an operator open beside what they follow.
+        """
+        lines, closed = [""], False
         for part in parts:
-            if lines[-1] and not full and begun + len(f"{lines[-1]} {part}") <= self.width:
-                lines[-1] += f" {part}"
+            margin, used = (indent, column) if len(lines) == 1 else (further, 0)
+            room = self.width - used - len(lines[-1])
+            beside = self.beside(part, room, margin, further) if lines[-1] and not closed else []
+            if beside:
+                lines[-1:] = [f"{lines[-1]} {beside[0]}", *beside[1:]]
                 continue
             if lines[-1]:
-                lines.append("")
-                begun = 0
-            margin = " " * indent if len(lines) > 1 else ""
-            first, *more = self.piece(part, begun + len(margin), indent)
-            lines = [*lines[:-1], margin + first, *more]
-            full = bool(more)
+                lines.append(" " * further)
+                margin, used = further, 0
+            first, *more = self.piece(part, used + len(lines[-1]), margin)
+            lines[-1:] = [lines[-1] + first, *more]
+            closed = bool(more)
         return lines
+
+    def beside(self, part: str, room: int, indent: int, further: int) -> list[str]:
+        """A part on a line with some room: whole, or up to its brackets; nothing where the next line is better."""
+        if len(part) < room:
+            return [part]
+        alone = TIGHTNESS.get(part.split(" ")[0], COMMA) > TIGHTNESS["for"] and len(_parts(part)) == 1
+        if not alone or further + len(part) <= self.width:
+            return []
+        opened = self.opened(part, indent)
+        return opened if len(opened) > 1 and len(opened[0]) < room else []
+
+
+def _goes_on_inside(lines: Sequence[str]) -> bool:
+    """Does no line but the last end outside brackets?"""
+    depths = accumulate(sum((c in OPENING) - (c in CLOSING) for c in line) for line in lines[:-1])
+    return all(depth > 0 for depth in depths)
 
 
 def _parts(text: str) -> list[str]:
