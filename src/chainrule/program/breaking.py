@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import accumulate, pairwise
+from itertools import pairwise
 
 from chainrule.program.language import Language
 from chainrule.render.text import WIDTH
@@ -129,8 +129,7 @@ class Layout:
 
 def _goes_on_inside(lines: Sequence[str]) -> bool:
     """Does no line but the last end outside brackets?"""
-    depths = accumulate(sum((c in OPENING) - (c in CLOSING) for c in line) for line in lines[:-1])
-    return all(depth > 0 for depth in depths)
+    return all(_depths("".join(lines[:count]))[-1] for count in range(1, len(lines)))
 
 
 def _parts(text: str) -> list[str]:
@@ -149,9 +148,8 @@ def _parts(text: str) -> list[str]:
 
 def _words(text: str) -> list[str]:
     """A text cut at the spaces outside brackets."""
-    words, depth = [""], 0
-    for c in text:
-        depth += (c in OPENING) - (c in CLOSING)
+    words = [""]
+    for c, depth in zip(text, _depths(text), strict=True):
         if c == " " and not depth:
             words.append("")
         else:
@@ -160,13 +158,19 @@ def _words(text: str) -> list[str]:
 
 
 def _brackets(text: str) -> list[tuple[int, int]]:
-    """Where the outermost brackets of a text begin, and what follows them begins."""
-    spans, depth, start = [], 0, 0
-    for i, c in enumerate(text):
-        if c in OPENING:
-            start = start if depth else i
-            depth += 1
-        elif c in CLOSING:
-            depth -= 1
-            spans += [] if depth else [(start, i + 1)]
-    return spans
+    """Where the outermost brackets of a text begin, and what follows them begins; one left open is not among them."""
+    edges = [
+        i for i, (before, now) in enumerate(pairwise([0, *_depths(text)])) if not (before and now) and before != now
+    ]
+    spans = zip(edges[::2], edges[1::2], strict=False)
+    return [(start, stop + 1) for start, stop in spans if text[start] in OPENING]
+
+
+def _depths(text: str) -> list[int]:
+    """How many brackets are open behind each letter; quotation marks are brackets, and enclose none."""
+    depths, depth, quoted = [], 0, False
+    for c in text:
+        quoted ^= c == '"'
+        depth += 0 if quoted else (c in OPENING) - (c in CLOSING)
+        depths.append(depth + quoted)
+    return depths
