@@ -145,6 +145,18 @@ dZ1 = (dZ2 @ W2.T) * (
 )""",
         ),
         (
+            "torch",
+            "loss = -(Y * log_softmax(Z2) + (1 - Y) * t1).sum() / n + 0.5 * (W1 * W1).sum()",
+            """\
+loss = (
+    -(
+        Y * log_softmax(Z2)
+        + (1 - Y) * t1
+    ).sum() / n
+    + 0.5 * (W1 * W1).sum()
+)""",
+        ),
+        (
             "numpy",
             "return loss, W1, b1, W2, b2, v_W1, v_b1, v_W2, v_b2",
             """\
@@ -178,8 +190,7 @@ Z1 = [
         sum(
             X[i][k] * W1[k][j]
             for k in range(4)
-        )
-            + b1[0][j]
+        ) + b1[0][j]
         for j in range(8)
     ]
     for i in range(n)

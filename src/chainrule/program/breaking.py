@@ -98,33 +98,42 @@ class Layout:
     def filled(self, parts: Sequence[str], column: int, indent: int, further: int) -> list[str]:
         """As many parts on each line as fit, the first line indented by `indent`, others further.
 
-        A part that is longer than a line begins one; but brackets after an operator open beside what they follow.
+        A part longer than a line begins one and ends one. But brackets open beside an operator before them, and an
+        operator follows where they close.
         """
-        lines, closed = [""], False
+        lines, ended, operand = [""], False, False
         for part in parts:
+            operator = _is_operator(part)
             margin, used = (indent, column) if len(lines) == 1 else (further, 0)
             room = self.width - used - len(lines[-1])
-            beside = self.beside(part, room, margin, further) if lines[-1] and not closed else []
+            whole = further + len(part) <= self.width  # on a line of its own
+            beside: list[str] = []
+            if lines[-1] and (not ended or (operand and operator)):
+                beside = self.beside(part, room, margin, opening=operator and not whole)
             if beside:
                 lines[-1:] = [f"{lines[-1]} {beside[0]}", *beside[1:]]
-                continue
-            if lines[-1]:
-                lines.append(" " * further)
-                margin, used = further, 0
-            first, *more = self.piece(part, used + len(lines[-1]), margin)
-            lines[-1:] = [lines[-1] + first, *more]
-            closed = bool(more)
+            else:
+                if lines[-1]:
+                    lines.append(" " * further)
+                    margin, used = further, 0
+                first, *more = self.piece(part, used + len(lines[-1]), margin)
+                lines[-1:] = [lines[-1] + first, *more]
+                ended, operand = bool(more), len(_parts(part)) == 1
         return lines
 
-    def beside(self, part: str, room: int, indent: int, further: int) -> list[str]:
-        """A part on a line with some room: whole, or up to its brackets; nothing where the next line is better."""
+    def beside(self, part: str, room: int, indent: int, *, opening: bool) -> list[str]:
+        """A part on a line with some room: whole, or up to its brackets where they may open there; else nothing."""
         if len(part) < room:
             return [part]
-        alone = TIGHTNESS.get(part.split(" ")[0], COMMA) > TIGHTNESS["for"] and len(_parts(part)) == 1
-        if not alone or further + len(part) <= self.width:
+        if not opening or len(_parts(part)) > 1:
             return []
-        opened = self.opened(part, indent)
-        return opened if len(opened) > 1 and len(opened[0]) < room else []
+        lines = self.opened(part, indent)
+        return lines if len(lines) > 1 and len(lines[0]) < room else []
+
+
+def _is_operator(part: str) -> bool:
+    """Does a part start with an operator, and not with a comprehension's `for`?"""
+    return TIGHTNESS.get(part.split(" ")[0], COMMA) > TIGHTNESS["for"]
 
 
 def _goes_on_inside(lines: Sequence[str]) -> bool:
