@@ -83,7 +83,7 @@ def _step(listing: Listing, statements: Sequence[Statement], to: Language) -> st
     arrays = list(made(statements, names))
     lines = [*declared(statements, names), *_checked(arrays), *nests(statements, to, names, listing.notes)]
     lines += commits(listing, statements, names, to)
-    lines += [*_freed(arrays), "return loss;"]
+    lines += ["", *_freed(arrays), "return loss;"]
     arguments = ["int n", *_matrices(listing.supplied), *(f"double {name}" for name in listing.hyper)]
     return _function(
         "One training step on n rows: the loss; parameters and states change.", "static double step", arguments, lines

@@ -43,7 +43,7 @@ def _make_step(listing: Listing, statements: Sequence[Statement], to: Language) 
     hyper = [f"{name}={value!r}" for name, value in listing.hyper.items()]
     doc = '"""One training step: the loss; parameters and states are changed."""'
     lines += commits(listing, statements, names, to)
-    inner = [f"def step({', '.join([*step_inputs(listing), *hyper])}):", *indented([doc, *lines, "return loss"])]
+    inner = [f"def step({', '.join([*step_inputs(listing), *hyper])}):", *indented([doc, *lines, "", "return loss"])]
     outer = ['"""The arrays that a step on n rows writes to, made once; and the step."""']
     outer += arrays
     return "\n".join(["def make_step(n):", *indented([*outer, "", *inner, "", "return step"])])

@@ -78,7 +78,7 @@ def _main(listing: Listing, to: Language) -> list[str]:
     parameters = names_of(listing.parameters)
     shapes = ", ".join(f"{d.name} {show(d.shape)}" for d in listing.data)
     lines = [f"% Your own data go here: {shapes}.", "n = 200;"]
-    lines += [f"{X.name} = {drawn(X, to, 1)};" for X in normal]
+    lines += [f"{X.name} = {drawn(X, to)};" for X in normal]
     lines += to.write(lower(targets, to.words), to, {}, {})
     lines += [f"{w.name} = {constant(w, 1.0, to)};" for w in ones]
     hyper = {name: repr(value) for name, value in listing.knobs.items()} | {"lr": listing.rate}

@@ -60,7 +60,7 @@ def _step(listing: Listing, statements: Sequence[Statement], to: Language) -> st
     lines = ['"""One training step: the loss, then the new parameters."""', rows(listing, to)]
     lines += to.write(statements, to, names, listing.notes)
     lines += commits(listing, statements, names, to)
-    lines.append(f"return {', '.join(step_outputs(listing))}")
+    lines += ["", f"return {', '.join(step_outputs(listing))}"]
     head = f"def step({', '.join([*given(to.module), *step_inputs(listing), *hyper])}):"
     return "\n".join([*given(to.decorator), head, *indented(lines)])
 
@@ -110,7 +110,7 @@ def main(listing: Listing, to: Language) -> list[str]:
     shapes = ", ".join(f"{d.name} {show(d.shape)}" for d in listing.data)
     lines = [line for line in to.seed.splitlines() if line]
     lines += ["", f"# Your own data go here: {shapes}.", "n = 200"]
-    lines += [f"{X.name} = {drawn(X, to, 1)}" for X in normal]
+    lines += [f"{X.name} = {drawn(X, to)}" for X in normal]
     lines += to.write(lower(targets, to.words), to, {}, {})
     lines += [f"{w.name} = {constant(w, 1.0, to)}" for w in ones]
     lines += ["", f"{', '.join(parameters)} = initialize({', '.join([*given(to.module), *random])})"]
@@ -119,9 +119,10 @@ def main(listing: Listing, to: Language) -> list[str]:
     return [*lines, f"{', '.join(parameters)} = train({', '.join(inputs)})"]
 
 
-def drawn(M: Node, to: Language, std: float) -> str:
+def drawn(M: Node, to: Language, std: float = 1) -> str:
     """A matrix of normal random numbers."""
-    return to.normal.format(rows=M.shape[0], columns=M.shape[1], std=std)
+    template = to.standard if std == 1 and to.standard else to.normal
+    return template.format(rows=M.shape[0], columns=M.shape[1], std=std)
 
 
 def mask(M: Node, to: Language) -> str:
@@ -137,15 +138,11 @@ def one_rate(listing: Listing) -> list[str]:
 def constant(M: Node, value: float | str, to: Language) -> str:
     """A matrix of one number, which may have a name."""
     rows, columns = map(str, M.shape)
-    if not value:
-        return to.zeros.format(rows=rows, columns=columns)
-    return filled(
-        to.full,
-        [Code(value if isinstance(value, str) else repr(value), ATOM, (1, 1))],
-        M.shape,
-        rows=rows,
-        columns=columns,
-    ).text
+    number = Code(value if isinstance(value, str) else repr(value), ATOM, (1, 1))
+    if own := to.single if M.shape == (1, 1) else to.row if M.shape[0] == 1 else "":
+        return own.format(number.text, columns=columns)
+    template = to.full if value else to.zeros
+    return filled(template, [number], M.shape, rows=rows, columns=columns).text
 
 
 def given(argument: str) -> list[str]:
