@@ -288,7 +288,7 @@ def test_every_statement_of_a_step_has_its_own_equation_above_it(language, solve
 def test_updates_of_several_equations_are_set_apart_by_parameter(solver, gaps):
     text = cr.Network("3 -> 2 tanh -> 2 softmax").derive(solver=solver).source("numpy", "step")
 
-    after = text[text.index("# ---- update") : text.index("return")]
+    after = text[text.index("# ---- update") : text.index("return")].rstrip()
 
     assert after.count("\n\n") == gaps
 
