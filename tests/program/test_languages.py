@@ -16,6 +16,7 @@ from program.run_languages import run_part, run_program
 
 import chainrule as cr
 from chainrule.errors import DataError
+from chainrule.program import breaking
 from chainrule.program.languages import LANGUAGES
 from chainrule.updates import UPDATES, UpdateRule
 
@@ -45,6 +46,13 @@ def ratios(name, count, seed):
 @pytest.mark.parametrize("language", marked(["numpy", "numpy-inplace", "octave", "torch", "python", "c"]))
 def test_a_step_computes_what_the_interpreter_says(language):
     assert max(ratios(language, 8, seed=1)) <= 1
+
+
+@pytest.mark.parametrize("language", marked(["numpy", "numpy-inplace", "octave", "python", "c"]))
+def test_a_step_of_short_lines_computes_what_the_interpreter_says(language, monkeypatch):
+    monkeypatch.setattr(breaking, "WIDTH", 30)  # almost every statement goes on
+
+    assert max(ratios(language, 8, seed=3)) <= 1
 
 
 @pytest.mark.oracle
