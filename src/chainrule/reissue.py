@@ -84,8 +84,8 @@ def reissue(
     """
     inward, rewriter = Rewriter((transposes_go_inward,)), Rewriter(rules)
     names = Names(flip, factor)
-    loss = next(e.name for e in derived.equations if e.phase == "loss")
-    rereading = Rereading(names, names.multiplied, lambda name: factor(name) != ONE, loss=loss, turned=flip(loss))
+    loss = next(e for e in derived.equations if e.phase == "loss")
+    rereading = Rereading(names, names.multiplied, loss=loss.node, turned=flip(loss.name))
     symbols = {n.name: n for n in toposort(*(e.expression for e in derived.equations)) if n.op is symbol_op}
     own: dict[str, list[Step]] = {}  # what is left to do to each equation, when its steps have been read
     equations: list[Equation] = []

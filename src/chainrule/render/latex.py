@@ -277,18 +277,19 @@ def steps_latex(
 ) -> str:
     """For each equation a sentence, and every step to it with its reason, as an `align*` of its own."""
     names = {str(n.name) for e, _, _ in listed for n in toposort(e.expression) if is_atom(n)}
-    to = alphabet(derivatives, names | {e.name for e, _, _ in listed}, multiples)
+    to = replace(alphabet(derivatives, names | {e.name for e, _, _ in listed}, multiples), spelt=True)
     said = [_display([rf"&\rlap{{\text{{{_note(note, derivatives)}}}}}" for note in notes])] if notes else []
     return "\n\n".join([*said, *(_steps(e, lead, steps, to) for e, lead, steps in listed)])
 
 
 def _steps(e: Equation, lead: str, shown: Sequence[Shown], to: Notation) -> str:
-    def formula(node: Node, before: str) -> list[str]:
+    def formula(node: Node, before: str, to: Notation = to) -> list[str]:
         pieces = (to.name(node.value) if node.op is define_op else compose(node, to)).pieces
         first, *more = broken(pieces, LINE - GAPS, LINE - GAPS, _indent, to.space)
         return [f"{before} {joined(first)}", *(f"&{_quads(line[0])} {{}}{joined(line)}" for line in more)]
 
-    rows = [*formula(e.expression, f"{to.name(e.name).text} &="), *_words(lead)]
+    plain = replace(to, spelt=False)
+    rows = [*formula(e.expression, f"{to.name(e.name).text} &=", plain), *_words(lead)]
     for each in shown:
         rows += [rf"&\textit{{{_escaped(line)}}}" for line in textwrap.wrap(each.title, int(LINE - GAPS))]
         for s in each.steps:
