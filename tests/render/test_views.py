@@ -188,6 +188,7 @@ def test_steps_say_what_a_1_stands_for_and_none_reads_alike(convention):
     one_liners = [line.strip() for line in written.splitlines() if "  =  " in line]
 
     assert written.startswith("beside a matrix, 1 is a column of ones, 1' a row of them, 1 1' a matrix of them")
+    assert "\nsteps of which both sides read alike are left out\n" in written
     assert one_liners
     assert all(before != after for before, _, after in (line.partition("  =  ") for line in one_liners))
 
