@@ -97,7 +97,7 @@ def _lead(derived: Derived, e: Equation) -> str:
 
 def _check(depth: str) -> None:
     if depth not in DEPTHS:
-        raise UnknownNameError(f"a view is one of {', '.join(DEPTHS)}, got {depth!r}{nearest(depth, DEPTHS)}")
+        raise UnknownNameError(f"unknown view {depth!r}{nearest(str(depth), DEPTHS)}")
 
 
 def _explained(derived: Derived, *, every: bool) -> Iterator[str]:
