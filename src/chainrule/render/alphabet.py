@@ -95,7 +95,7 @@ def fill(form: Form, operands: Mapping[str, Written], to: Notation) -> Written:
 
 def beside(a: Piece, b: Piece) -> Piece:
     """Two pieces as one."""
-    return replace(a, text=a.text + b.text, width=a.width + b.width)
+    return Piece(a.text + b.text, a.width + b.width, a.level, a.operator)
 
 
 def width_of(written: Written, to: Notation) -> float:
@@ -110,7 +110,8 @@ def solid(written: Written, to: Notation) -> Written:
 
 def deeper(written: Written) -> Written:
     """As a part of a formula around it."""
-    return replace(written, pieces=tuple(replace(p, level=p.level + 1) for p in written.pieces))
+    pieces = tuple(Piece(p.text, p.width, p.level + 1, p.operator) for p in written.pieces)
+    return Written(pieces, written.binds, written.tall, written.constant)
 
 
 def bracketed(written: Written, to: Notation) -> Written:

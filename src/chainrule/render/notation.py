@@ -66,7 +66,8 @@ def compose(root: Node, notation: Notation) -> Written:
     memo: Memo = {}
     for node in toposort_to_names(root):
         written = _WRITERS.get(node.op, _function)(node, memo, notation)
-        memo[node] = replace(written, constant=_is_constant(node, memo))
+        constant = _is_constant(node, memo)
+        memo[node] = written if written.constant == constant else replace(written, constant=constant)
         if len(written.pieces) > LONGEST or sum(p.width for p in written.pieces) > LONGEST:
             raise ValueError(f"this formula has more than {LONGEST} letters: give names to its parts with define()")
     return _constant_matrix(root, memo, notation) if _fills(root, memo, is_size, notation) else memo[root]
