@@ -75,6 +75,9 @@ def why(step: Step, i: Index = "i", j: Index = "j") -> str:
         here = f"[{i},{j}] of {_called(Y, step.rule)} depends on [{i},{j}] of {_operand(Y, place, 'its operand')} alone"
         return f"{here}: times the slope of {step.rule} there"
     line = "row" if function.axis else "column"
+    if isinstance(place_of := i if function.axis else j, int):
+        mixed, x = _called(Y, step.rule), _called(operand, "its operand")
+        return f"{x}[{i},{j}] changes every entry of {line} {place_of} of {mixed}, and no other {line}"
     return f"{step.rule} mixes the entries of one {line} and no two {line}s: its Jacobian is applied {line} by {line}"
 
 
