@@ -27,6 +27,7 @@ from chainrule.transposes import transposes_go_inward
 
 Factor = tuple[Fraction, tuple[tuple[Node, int], ...]]  # a number and powers of 1 x 1 scalars
 ONE: Factor = (Fraction(1), ())
+SCALAR = "s' = s for a 1 x 1 matrix s"
 
 
 @dataclass(frozen=True)
@@ -103,7 +104,7 @@ def reissue(
                 steps.append(transposed_parameter(operand, raw, e.name))
                 raw = raw.T
         elif raw.shape == (1, 1) and raw is not carried:
-            steps.append(Step("a_scalar_is_its_own_transpose", carried, raw, e.name))
+            steps.append(Step("a_scalar_is_its_own_transpose", carried, raw, e.name, identity=SCALAR))
         tidy = rewriter(inward(raw))  # first of all, so that nothing is collected both ways round
         steps += inward.steps
         steps += rewriter.steps

@@ -108,8 +108,8 @@ def _explained(derived: Derived, *, every: bool) -> Iterator[str]:
     for e in derived.equations:
         yield from _headed(e)
         yield from sentence_lines(_lead(derived, e), 2)
-        if e.name in before:
-            yield from formula_lines(before[e.name].expression, f"  in rows, as the network has it, {e.name} = ")
+        if e.name in before and (steps_of(derived, e) or spelt(before[e.name].expression) != spelt(e.expression)):
+            yield from formula_lines(before[e.name].expression, f"  as the network has it, in rows: {e.name} = ")
         for shown in _shown(derived, e, every=every):
             yield from _in_text(shown, said)
         yield ""
