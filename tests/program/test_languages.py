@@ -94,7 +94,7 @@ def test_everything_that_may_be_declared_is_drawn():
     assert {d["W1_next"].rule for d in derivations} == set(UPDATES)
     assert {d.layout for d in derivations} == {"rows", "columns"}
     assert {d.convention.bias for d in derivations} == {"row", "column", "ones", "none"}
-    assert {d.convention.scale for d in derivations} == {"delta", "gradient", "step"}
+    assert {d.convention.place for d in derivations} == {"delta", "gradient", "step"}
     assert {d.convention.sign for d in derivations} == {"descent", "ascent"}
     assert {bool(d.listing.rates) for d in derivations} == {True, False}
     assert {len(d.listing.data) for d in derivations} == {2, 3}
