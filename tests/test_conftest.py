@@ -18,6 +18,7 @@ def marked_test(pytester, monkeypatch):
         test_marked="import pytest\n@pytest.mark.gcc\ndef test_it(): pass",
     )
     monkeypatch.setenv("PATH", "")
+    monkeypatch.setattr("hypothesis.settings.load_profile", lambda name: None)  # that of this run stays
     return pytester
 
 
