@@ -1,14 +1,14 @@
 """Markers for outside tools: a test whose tool is absent is skipped, or fails if told to."""
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 from tools import TOOLS
 
 from chainrule.engine.team import compile_kernels
 
 # No test asserts a wall-clock time. `scripts/check --all` asks for `thorough`.
-settings.register_profile("thorough", deadline=None)
-settings.register_profile("fast", deadline=None, max_examples=30)
+settings.register_profile("thorough", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("fast", settings.get_profile("thorough"), max_examples=30)
 settings.load_profile("fast")
 
 
