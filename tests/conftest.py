@@ -1,13 +1,15 @@
 """Markers for outside tools: a test whose tool is absent is skipped, or fails if told to."""
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 from tools import TOOLS
 
 from chainrule.engine.team import compile_kernels
 
-settings.register_profile("chainrule", deadline=None)  # no test asserts a wall-clock time
-settings.load_profile("chainrule")
+# No test asserts a wall-clock time. `scripts/check --all` asks for `thorough`.
+settings.register_profile("thorough", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("fast", settings.get_profile("thorough"), max_examples=30)
+settings.load_profile("fast")
 
 
 def pytest_addoption(parser):

@@ -2,6 +2,7 @@
 
 import importlib.machinery
 import importlib.util
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ def load():
     loader = importlib.machinery.SourceFileLoader("capabilities_script", str(ROOT / "scripts" / "capabilities"))
     module = importlib.util.module_from_spec(importlib.util.spec_from_loader(loader.name, loader))
     loader.exec_module(module)
+    module.shown = cache(module.shown)  # every test is read for it
     return module
 
 

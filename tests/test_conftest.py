@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from tools import TOOLS, Tool
 
 pytest_plugins = "pytester"
@@ -18,7 +19,10 @@ def marked_test(pytester, monkeypatch):
         test_marked="import pytest\n@pytest.mark.gcc\ndef test_it(): pass",
     )
     monkeypatch.setenv("PATH", "")
-    return pytester
+    profile = settings()
+    yield pytester
+    settings.register_profile("that of this run", profile)  # the conftest has loaded its own
+    settings.load_profile("that of this run")
 
 
 def test_it_is_skipped_with_the_reason(marked_test):

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from golden import make
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from random_networks import conventions, draw_case
 
@@ -403,7 +403,6 @@ def check_numbers(seed, convention, solver, matrix):
 
 
 @given(st.integers(0, 2**32), conventions(), st.sampled_from(sorted(UPDATES)), st.booleans())
-@settings(max_examples=60, deadline=None)
 def test_random_networks_give_the_same_numbers_in_any_convention(seed, convention, solver, matrix):
     check_numbers(seed, convention, solver, matrix)
 
@@ -438,7 +437,6 @@ def test_a_wrong_reading_is_found(of, wrong, monkeypatch):
 
 
 @given(st.integers(0, 2**32), conventions(), st.sampled_from(sorted(UPDATES)))
-@settings(max_examples=40, deadline=None)
 def test_a_step_of_a_mean_is_the_same_in_any_convention(seed, convention, solver):
     """Only a sum takes another step: it goes down another loss."""
     case = draw_case(seed)
@@ -467,7 +465,6 @@ def stepped(d, inputs, n):
 
 
 @given(conventions(), st.booleans(), st.booleans())
-@settings(max_examples=40, deadline=None)
 def test_every_convention_verifies(convention, weighted, penalized):
     penalty = cr.l2(0.1) + cr.l1(0.2, per_sample=True) if penalized else None
     net = cr.Network("4 -> 5 gelu dropout=0.2 -> 5 tanh residual -> 3 softmax", penalty=penalty)

@@ -1,7 +1,10 @@
 """The rewriting engine: fixed points, steps, one memo, circles, deep graphs; and what the whole rule book keeps."""
 
+import cProfile
+import inspect
 import subprocess
 import sys
+from contextlib import contextmanager
 
 import expressions as anything
 import numpy as np
@@ -300,13 +303,46 @@ def nested_sums(depth):
 GRAPHS = [chain, unnamed_layers, unnamed_residuals, sum_of_penalties, nested_sums]
 
 
+@contextmanager
+def few_frames():
+    """Room for some calls within calls: a recursion ends here at a depth that costs little."""
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(len(inspect.stack(0)) + 120)
+    try:
+        yield
+    finally:
+        sys.setrecursionlimit(limit)
+
+
 @pytest.mark.parametrize("graph", GRAPHS)
 def test_deep_graphs_without_names_meet_no_limit(graph):
+    loss, w = graph(250)
+
+    with few_frames():
+        (dw,) = gradient(loss, w)
+
+    assert dw.shape == w.shape
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("graph", GRAPHS)
+def test_deeper_graphs_without_names_meet_no_limit(graph):
     loss, w = graph(1000)
 
     (dw,) = gradient(loss, w)
 
     assert dw.shape == w.shape
+
+
+@pytest.mark.parametrize("graph", GRAPHS)
+def test_a_recursion_would_meet_the_limit(graph):
+    def depth(node):
+        return 1 + max(map(depth, node.args), default=0)
+
+    loss, _ = graph(250)
+
+    with few_frames(), pytest.raises(RecursionError):
+        depth(loss)
 
 
 @pytest.mark.parametrize("graph", GRAPHS)
@@ -328,21 +364,15 @@ def deep_columns(depth):
 
 def calls(run, depth):
     """How many functions are called: the cost, which is not the time."""
-    count = 0
-
-    def watch(frame, event, arg):
-        nonlocal count
-        count += event in ("call", "c_call")
-
-    sys.setprofile(watch)
-    try:
+    with cProfile.Profile() as profile:
         run(depth) if run in (deep, deep_columns) else gradient(*run(depth))
-    finally:
-        sys.setprofile(None)
-    return count
+    return sum(entry.callcount for entry in profile.getstats())
 
 
-@pytest.mark.parametrize("run", [deep, deep_columns, *GRAPHS])
+LONG = [pytest.param(graph, marks=pytest.mark.slow) for graph in (unnamed_residuals, nested_sums)]
+
+
+@pytest.mark.parametrize("run", [deep, deep_columns, chain, unnamed_layers, sum_of_penalties, *LONG])
 def test_the_cost_is_linear_in_depth(run):
     first, second, third = (calls(run, depth) for depth in (40, 80, 160))
 

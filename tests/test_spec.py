@@ -3,7 +3,7 @@
 import pickle
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from chainrule.errors import SpecError
@@ -340,6 +340,7 @@ def test_any_text_is_read_or_refused_with_a_place(text):
         assert not text.strip() or set(str(error).splitlines()[-1]) <= {" ", "^"}
 
 
+@settings(suppress_health_check=[HealthCheck.filter_too_much])  # many a text is too long for one line
 @given(SPECS, st.data())
 def test_a_planted_word_is_what_the_carets_mark(spec, data):
     words = format_spec(spec).split(" ")

@@ -1,6 +1,7 @@
 """Parameters end to end: one update for all gives the numbers of one for each, and is made only where it may."""
 
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import pytest
@@ -57,18 +58,22 @@ def differences(one, other):
     return [float(np.abs(a - b).max() / max(np.abs(b).max(), 1e-300)) for a, b in pairs if np.isfinite(b).all()]
 
 
+drawn = cache(draw_case)  # each network is derived once for all rules
+
+
+@pytest.mark.parametrize("seeds", [range(8), pytest.param(range(8, 25), marks=pytest.mark.slow)])
 @pytest.mark.parametrize("solver", UPDATES)
-def test_every_rule_gives_the_numbers_of_an_update_for_each_parameter(solver, monkeypatch):
+def test_every_rule_gives_the_numbers_of_an_update_for_each_parameter(solver, seeds, monkeypatch):
     joined = 0
-    for seed in range(25):
-        case = draw_case(seed)
+    for seed in seeds:
+        case = drawn(seed)
         program, other = compiled(case, solver), one_by_one(case, solver, monkeypatch)
         joined += bool(program.rows)
         single = any(W.shape == (1, 1) for W in case.params.values())  # which is written as a number, in another order
 
         assert not other.rows
         assert max(differences(after(program, case), after(other, case))) <= (1e-13 if single else 0)
-    assert joined > 20
+    assert joined > 0.8 * len(seeds)
 
 
 @pytest.mark.parametrize(

@@ -77,7 +77,7 @@ def check_index(d, values, s, rng):
 
 @pytest.mark.row(79, 101, 102)
 @given(st.integers(0, 10**6), conventions())
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_what_is_said_of_an_entry_is_the_entry(seed, convention):
     d, values = worked(draw_case(seed), convention)
     rng = np.random.default_rng(seed)
@@ -101,7 +101,7 @@ def test_a_wrong_sentence_is_found(wrong):
 
 
 @given(st.integers(0, 10**6), conventions())
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_what_is_said_is_about_the_equation_that_is_shown(seed, convention):
     """Every name in what a product passes on stands in the equation; where it is all of it, so does the formula."""
     d, _ = worked(draw_case(seed), convention)

@@ -70,9 +70,8 @@ def source(expressions: Mapping[str, Node], *, language: str = "numpy") -> str:
     equations = [Equation(d.value, d.args[0], d.shape, "", "forward") for d in defined]
     notes = {e.name: note(e) for e in equations} if to.annotated else {}
     statements = to.prepare(lower(equations, to.words))
-    again = {str(n.name) for d in defined for n in toposort(d) if n.op is symbol_op}.intersection(
-        e.name for e in equations
-    )
+    read = {str(node.name) for node in toposort(*defined) if node.op is symbol_op}
+    again = read.intersection(e.name for e in equations)
     for s in statements:
         if to.annotated and s.target in again and reads_elsewhere(s, s.target):
             raise DataError(f"{s.target!r} would be written over while it is read: give the result another name")
