@@ -62,7 +62,7 @@ def conventions():
         st.sampled_from(OPTIONS["weights"]),
         st.sampled_from(["row", "column", "ones"]),
         st.sampled_from(OPTIONS["sign"]),
-        st.sampled_from([("sum", "delta"), *(("mean", scale) for scale in OPTIONS["scale"])]),
+        st.sampled_from([("sum", None), *(("mean", scale) for scale in OPTIONS["scale"])]),
     )
 
 

@@ -187,6 +187,8 @@ def test_both_ledgers_are_shown():
     _, declared, found = str(caught.value).splitlines()
     assert declared == "  declared: W1 (2 x 3), b1 (1 x 3)"
     assert found == "  found:    b1 (1 x 4), W2 (2,)"
+    with pytest.raises(ShapeError, match=r"\n  found:    none$"):
+        check_parameters({}, DECLARED)
 
 
 # Types

@@ -172,9 +172,21 @@ def test_options_change_a_preset():
     assert find_convention("ng", layout="rows") == cr.Convention("rows", "XW", "mean", "gradient", "row")
     assert find_convention("pytorch", layout="columns").weights == "WtX"
     assert find_convention("ng", layout="rows", weights="XWt").weights == "XWt"
-    assert find_convention("nielsen", reduction="sum").scale == "delta"
+    assert find_convention("nielsen", reduction="sum").scale is None
     assert find_convention(cr.Convention(bias="ones"), layout="columns").bias == "ones"
     assert find_convention(None) == cr.Convention()
+
+
+def test_what_a_convention_does_not_say_follows_its_layout():
+    assert (
+        cr.Convention("columns")
+        == find_convention(None, layout="columns")
+        == cr.Convention("columns", "WX", bias="column")
+    )
+    assert cr.Convention() == cr.Convention("rows", "XW", bias="row")
+    assert cr.Convention("columns", "WtX").bias == "column"
+    assert cr.Convention("columns", bias="row").weights == "WX"
+    assert cr.Network(NET).derive(convention=cr.Convention("columns"))["dW1"].shape == (5, 4)
 
 
 def test_the_convention_of_a_derivation_says_its_reduction():
@@ -224,10 +236,22 @@ REFUSED = [
         {"bias": "none"},
         "bias='none' is for networks without biases, and layers 1, 2 have them: write nobias there, or take bias='row'",
     ),
+    *(
+        (
+            {"reduction": "sum", "scale": scale},
+            f"scale='{scale}' says that the 1/n of a mean stands in {where}, and with reduction='sum' layers 1 and 2 "
+            "have none there: take reduction='mean', or leave scale out",
+        )
+        for scale, where in [
+            ("delta", "dZ1, dZ2"),
+            ("gradient", "dW1, db1, dW2, db2"),
+            ("step", "the step of W1, b1, W2, b2"),
+        ]
+    ),
     (
-        {"reduction": "sum", "scale": "gradient"},
-        "scale='gradient' moves the 1/n of a mean out of the dZ of the last layer, and reduction='sum' leaves none "
-        "there: take reduction='mean', or leave scale out",
+        {"convention": cr.Convention("columns", reduction="sum"), "scale": "delta"},
+        "scale='delta' says that the 1/n of a mean stands in dZ1, dZ2, and with reduction='sum' layers 1 and 2 have "
+        "none there: take reduction='mean', or leave scale out",
     ),
 ]
 
@@ -243,7 +267,12 @@ def test_a_contradiction_is_named_with_its_layer(options, message):
     [
         ({"layout": "rows", "weights": "WX"}, r"^weights='WX' is the product W X of columns, and the layout is rows"),
         ({"layout": "columns", "weights": "XWt"}, r"W1 is \(h x d\) and X \(d x n\); take weights='WX' or 'WtX'"),
-        ({"reduction": "sum", "scale": "step"}, r"^scale='step' moves .* and reduction='sum' leaves none there"),
+        (
+            {"reduction": "sum", "scale": "step"},
+            r"^scale='step' says .* step of W and b, and with reduction='sum' no layer has one",
+        ),
+        ({"reduction": "sum", "scale": "delta"}, r"^scale='delta' says .* stands in dZ, and with reduction='sum' no "),
+        ({"layout": "columns", "weights": "XW"}, r"^weights='XW' is the product X W of rows, and the layout is col"),
     ],
 )
 def test_a_convention_that_contradicts_itself_is_not_made(options, message):
@@ -263,8 +292,17 @@ def test_the_only_layer_with_a_bias_is_named():
 
 
 def test_a_sum_that_was_declared_has_nothing_to_place():
-    with pytest.raises(ConventionError, match=r"^scale='step' moves the 1/n of a mean out of dZ2 of layer 2, and "):
-        cr.Network(NET, reduction="sum").derive(scale="step")
+    for scale in OPTIONS["scale"]:
+        with pytest.raises(
+            ConventionError, match=rf"^scale='{scale}' says .* and with reduction='sum' layers 1 and 2 "
+        ):
+            cr.Network(NET, reduction="sum").derive(scale=scale)
+    with pytest.raises(ConventionError, match=r" stands in dW1, dW2, dW3, \.\.\., dW7, and .* layers 1 to 7 have none"):
+        cr.Network(" -> ".join("22222222"), reduction="sum").derive(scale="gradient", bias="ones")
+    with pytest.raises(
+        ConventionError, match=r"^convention 'raja': scale='gradient' .* in dW1, and .* layer 1 has none"
+    ):
+        cr.Network("2 -> 1 nobias").derive(convention="raja", scale="gradient")
 
     cr.Network(NET, reduction="sum").derive(scale="step", reduction="mean")
 
@@ -312,7 +350,7 @@ POWERS = {  # of n, by the reductions of the network and of the convention: of t
 def meant(convention, reduction, values, n):
     """Named arrays in rows as a convention means them, said once more and without the package."""
     out = dict(values)
-    loss, signal, gradient = POWERS[reduction, convention.reduction, convention.scale]
+    loss, signal, gradient = POWERS[reduction, convention.reduction, convention.place]
     sign = -1 if convention.sign == "ascent" else 1
     for name in [name for name in values if name.lstrip("d").startswith("W")]:
         if convention.bias == "ones" and name.replace("W", "b") in out:
@@ -376,7 +414,7 @@ def test_hundreds_of_networks_give_the_same_numbers_in_random_conventions():
     for seed in range(300):
         weights = str(rng.choice(OPTIONS["weights"]))
         bias = str(rng.choice(["row", "column", "ones"]))
-        reduction, scale = [("sum", "delta"), *(("mean", scale) for scale in OPTIONS["scale"])][rng.integers(4)]
+        reduction, scale = [("sum", None), *(("mean", scale) for scale in OPTIONS["scale"])][rng.integers(4)]
         sign = str(rng.choice(OPTIONS["sign"]))
         convention = cr.Convention(SIDES[weights], weights, reduction, scale, bias, sign)
         check_numbers(seed, convention, str(rng.choice(sorted(UPDATES))), bool(rng.integers(2)))
@@ -409,7 +447,7 @@ def test_a_step_of_a_mean_is_the_same_in_any_convention(seed, convention, solver
     plain = case.net.derive(**options)
     reduction = case.net.reduction
     other = cr.Convention(
-        convention.layout, convention.weights, reduction, convention.scale if reduction == "mean" else "delta",
+        convention.layout, convention.weights, reduction, convention.scale if reduction == "mean" else None,
         convention.bias, convention.sign,
     )  # fmt: skip
     d = case.net.derive(convention=other, **options)

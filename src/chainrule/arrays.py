@@ -97,7 +97,7 @@ def check_parameters(params: Mapping[str, Any], declared: Sequence[Node]) -> Arr
     expected = {str(p.name): p.shape for p in declared}
     if {name: a.shape for name, a in found.items()} != expected:
         wanted = ", ".join(f"{name} {show(s)}" for name, s in expected.items())
-        ledger = ", ".join(f"{name} {_shape(a)}" for name, a in found.items())
+        ledger = ", ".join(f"{name} {_shape(a)}" for name, a in found.items()) or "none"
         what = ", ".join(_misfits(found, expected))
         raise ShapeError(f"the parameters do not fit the network: {what}\n  declared: {wanted}\n  found:    {ledger}")
     return {name: _finite(name, found[name]) for name in expected}

@@ -24,7 +24,7 @@ OPTIONS: dict[str, tuple[str, ...]] = {
     "bias": ("row", "column", "ones", "none"),
     "sign": ("descent", "ascent"),
 }
-"""The words of every option; the first is the default."""
+"""The words of every option; the first is that of rows and of a mean, where none is given."""
 SIDES = {"XW": "rows", "XWt": "rows", "WX": "columns", "WtX": "columns"}  # the layout that a product needs
 TURNED = {"XW": "WX", "WX": "XW", "XWt": "WtX", "WtX": "XWt", "row": "column", "column": "row"}
 TRANSPOSED = ("XWt", "WX")  # W has a row for every output
@@ -39,14 +39,15 @@ class Convention:
     ----------
     layout : {"rows", "columns"}
         One example in a row of X, or in a column.
-    weights : {"XW", "XWt", "WX", "WtX"}
-        The product of a layer: X W and X W' in rows, W X and W' X in columns.
+    weights : {"XW", "XWt", "WX", "WtX"}, optional
+        The product of a layer: X W and X W' in rows, W X and W' X in columns; where it is not given, X W or W X.
     reduction : {"mean", "sum"}, optional
         Of the loss over the examples; the network's own where it is not given.
-    scale : {"delta", "gradient", "step"}
-        Where the 1/n of a mean stands: in dZ, in dW and db, or in the step.
-    bias : {"row", "column", "ones", "none"}
-        A row or a column; the last row of W, against a one beside every input; or no biases.
+    scale : {"delta", "gradient", "step"}, optional
+        Where the 1/n of a mean stands: in dZ, as where it is not given, in dW and db, or in the step. A sum has none.
+    bias : {"row", "column", "ones", "none"}, optional
+        A row or a column, as the layout is where it is not given; the last row of W, against a one beside every
+        input; or no biases.
     sign : {"descent", "ascent"}
         Derivatives of the loss, taken off; or of its negative, added.
 
@@ -56,23 +57,33 @@ class Convention:
     >>> net = cr.Network("4 -> 3 tanh -> 1 logistic")
     >>> print(net.derive(convention=cr.Convention(weights="XWt", sign="ascent"))["dZ1"])
     dZ1 = (dZ2 W2) ∘ (1 - A1 ∘ A1)
+    >>> cr.Convention("columns").weights
+    'WX'
     """
 
     layout: str = "rows"
-    weights: str = "XW"
+    weights: str = ""
     reduction: str | None = None
-    scale: str = "delta"
-    bias: str = "row"
+    scale: str | None = None
+    bias: str = ""
     sign: str = "descent"
 
     def __post_init__(self) -> None:
+        usual = {"rows": ("XW", "row"), "columns": ("WX", "column")}.get(self.layout, ("", ""))
+        for option, word in zip(("weights", "bias"), usual, strict=True):
+            object.__setattr__(self, option, getattr(self, option) or word)
         for option, words in OPTIONS.items():
-            if (word := getattr(self, option)) not in words and not (option == "reduction" and word is None):
+            if (word := getattr(self, option)) not in words and not (option in ("reduction", "scale") and word is None):
                 raise UnknownNameError(f"unknown {option} {word!r}{nearest(str(word), words)}")
         if self.layout != SIDES[self.weights]:
             raise ConventionError(self._of_the_other_layout())
-        if self.reduction == "sum" and self.scale != "delta":
-            raise ConventionError(nothing_to_place(self.scale, "the dZ of the last layer"))
+        if self.reduction == "sum" and self.scale:
+            raise ConventionError(nothing_to_place(self.scale))
+
+    @property
+    def place(self) -> str:
+        """Where the 1/n of a mean stands."""
+        return self.scale or "delta"
 
     def _of_the_other_layout(self) -> str:
         needed = SIDES[self.weights]
@@ -92,7 +103,7 @@ class Convention:
 
     def __str__(self) -> str:
         """In words, what is usual left out: columns, 1/n in dW and db."""
-        usual = Convention() if self.layout == "rows" else Convention().turned
+        usual = Convention(self.layout)
         words = [self.layout]
         if self.weights != usual.weights:
             words.append(PRODUCTS[self.weights])
@@ -100,8 +111,8 @@ class Convention:
             words.append(BIASES[self.bias])
         if self.reduction == "sum":
             words.append("sum")
-        elif self.scale != usual.scale:
-            words.append(PLACES[self.scale])
+        elif self.place != usual.place:
+            words.append(PLACES[self.place])
         if self.sign == "ascent":
             words.append("ascent")
         return ", ".join(words)
@@ -113,17 +124,18 @@ PLACES = {"delta": "1/n in dZ", "gradient": "1/n in dW and db", "step": "1/n in 
 CONVENTIONS: dict[str, Convention] = {
     "nielsen": Convention("columns", "WX", "mean", "step", "column"),  # Neural Networks and Deep Learning, 2015
     "ng": Convention("columns", "WX", "mean", "gradient", "column"),  # deeplearning.ai, course 1, week 3
-    "raja": Convention("columns", "WX", "sum", "delta", "none"),  # A Derivation of Backpropagation in Matrix Form, 2016
+    "raja": Convention("columns", "WX", "sum", None, "none"),  # A Derivation of Backpropagation in Matrix Form, 2016
     "cs231n": Convention("rows", "XW", "mean", "delta", "row"),  # Stanford, assignment 1: two_layer_net
     "hse": Convention("rows", "XW", "mean", "delta", "row"),  # Introduction to Deep Learning, week 2: Dense
     "pytorch": Convention("rows", "XWt", "mean", "delta", "row"),  # torch.nn.Linear
 }
 
 
-def find_convention(wanted: str | Convention | None, **options: str | None) -> Convention:
+def find_convention(wanted: str | Convention | None, layers: Sequence[Dense] = (), **options: str | None) -> Convention:
     """The convention of a name, single options changed; None leaves an option as it is.
 
-    Another layout turns the weights and biases with it, and a sum has no 1/n to place, unless they are given too.
+    Another layout turns the weights and biases with it, unless they are given too; a sum has no 1/n to place. The
+    layers are those that a contradiction is about.
     """
     if not isinstance(wanted, str | Convention | None):
         raise TypeError(f"a convention is a name such as 'ng', or a chainrule.Convention, got {shown(wanted)}")
@@ -134,8 +146,10 @@ def find_convention(wanted: str | Convention | None, **options: str | None) -> C
     if given.get("layout", base.layout) != base.layout and given["layout"] in OPTIONS["layout"]:
         base = base.turned
     if given.get("reduction") == "sum":
-        base = replace(base, scale="delta")
+        base = replace(base, scale=None)
     try:
+        if given.get("reduction", base.reduction) == "sum" and given.get("scale") in OPTIONS["scale"]:
+            raise ConventionError(nothing_to_place(given["scale"], layers, base.bias))
         return replace(base, **given)
     except ConventionError as error:
         if not isinstance(wanted, str):
@@ -143,17 +157,33 @@ def find_convention(wanted: str | Convention | None, **options: str | None) -> C
         raise ConventionError(f"convention {wanted!r}: {error}") from None
 
 
-def nothing_to_place(scale: str, signal: str) -> str:
-    """In words, that a sum has no 1/n."""
+PLACED = {"delta": ("", ("dZ",)), "gradient": ("", ("dW", "db")), "step": ("the step of ", ("W", "b"))}
+MOST_NAMES = 6  # in a list
+
+
+def nothing_to_place(scale: str, layers: Sequence[Dense] = (), bias: str = "row") -> str:
+    """In words, that a sum has no 1/n, in which names of which layers."""
+    before, kinds = PLACED[scale]
+    names = [
+        f"{kind}{i}"
+        for i, layer in enumerate(layers, 1)
+        for kind in kinds
+        if not kind.endswith("b") or (layer.bias and bias not in ("ones", "none"))
+    ]
+    if len(names) > MOST_NAMES:
+        names[3:-1] = ["..."]
+    where = before + (", ".join(names) if names else " and ".join(kinds))
+    some = f"layers 1 {'to' if len(layers) > 2 else 'and'} {len(layers)} have none"
+    which = some if len(layers) > 1 else "layer 1 has none" if layers else "no layer has one"
     return (
-        f"scale={scale!r} moves the 1/n of a mean out of {signal}, and reduction='sum' leaves none there: take "
-        f"reduction='mean', or leave scale out"
+        f"scale={scale!r} says that the 1/n of a mean stands in {where}, and with reduction='sum' {which} there: "
+        f"take reduction='mean', or leave scale out"
     )
 
 
 def check_convention(convention: Convention, layers: Sequence[Dense], reduction: str, asked: str) -> None:
     """Refuse a convention that contradicts the network, and say in which layer; `asked` is what left out biases."""
-    c, last = convention, len(layers)
+    c = convention
     biased = [str(i) for i, layer in enumerate(layers, 1) if layer.bias]
     if c.bias == "none" and biased:
         where, have = ("layer", "has one") if len(biased) == 1 else ("layers", "have them")
@@ -161,8 +191,8 @@ def check_convention(convention: Convention, layers: Sequence[Dense], reduction:
             f"{asked} is for networks without biases, and {where} {', '.join(biased)} {have}: write nobias there, "
             f"or take bias={'row' if c.layout == 'rows' else 'column'!r}"
         )
-    if (c.reduction or reduction) == "sum" and c.scale != "delta":
-        raise ConventionError(nothing_to_place(c.scale, f"dZ{last} of layer {last}"))
+    if (c.reduction or reduction) == "sum" and c.scale:
+        raise ConventionError(nothing_to_place(c.scale, layers, c.bias))
 
 
 # ---- what names mean in a convention
@@ -247,8 +277,8 @@ class Multiples:
         sign = Fraction(-1 if convention.sign == "ascent" else 1)
         return cls(
             loss=(Fraction(1), c),
-            signals=(sign, c + (convention.scale != "delta")),
-            gradients=(sign, c + (convention.scale == "step")),
+            signals=(sign, c + (convention.place != "delta")),
+            gradients=(sign, c + (convention.place == "step")),
         )
 
     @property

@@ -175,19 +175,19 @@ def toposort_to_names(*roots: Node) -> Iterator[Node]:
 
 def walk(roots: Iterable[Node], operands: Callable[[Node], tuple[Node, ...]]) -> Iterator[Node]:
     """Depth first, each node once and after what `operands` says it needs; a loop, not a recursion."""
-    seen: set[Node] = set()
-    stack = [(root, False) for root in reversed(list(roots))]
+    seen, opened = set[Node](), set[Node]()
+    stack = list(roots)[::-1]
     while stack:
-        node, ready = stack.pop()
-        if node in seen:
-            continue
-        args = operands(node)
-        if ready or not args:
+        node = stack[-1]
+        if node not in seen and node not in opened:
+            opened.add(node)
+            if todo := [a for a in operands(node) if a not in seen]:
+                stack += todo[::-1]
+                continue
+        stack.pop()
+        if node not in seen:
             seen.add(node)
             yield node
-        else:
-            stack.append((node, True))
-            stack.extend((a, False) for a in reversed(args) if a not in seen)
 
 
 # ---- making expressions

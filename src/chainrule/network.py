@@ -217,7 +217,7 @@ class Network(Uses):
         dW1 = (dZ1 X')/n
         """
         options = {"weights": weights, "reduction": reduction, "scale": scale, "bias": bias, "sign": sign}
-        chosen = find_convention(convention, layout=layout, **options)
+        chosen = find_convention(convention, self.layers, layout=layout, **options)
         asked = (
             f"convention {convention!r}" if isinstance(convention, str) and bias is None else f"bias={chosen.bias!r}"
         )

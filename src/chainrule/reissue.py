@@ -27,6 +27,7 @@ from chainrule.transposes import transposes_go_inward
 
 Factor = tuple[Fraction, tuple[tuple[Node, int], ...]]  # a number and powers of 1 x 1 scalars
 ONE: Factor = (Fraction(1), ())
+SCALAR = "s' = s for a 1 x 1 matrix s"
 
 
 @dataclass(frozen=True)
@@ -84,8 +85,8 @@ def reissue(
     """
     inward, rewriter = Rewriter((transposes_go_inward,)), Rewriter(rules)
     names = Names(flip, factor)
-    loss = next(e.name for e in derived.equations if e.phase == "loss")
-    rereading = Rereading(names, names.multiplied, lambda name: factor(name) != ONE, loss=loss, turned=flip(loss))
+    loss = next(e for e in derived.equations if e.phase == "loss")
+    rereading = Rereading(names, names.multiplied, loss=loss.node, turned=flip(loss.name))
     symbols = {n.name: n for n in toposort(*(e.expression for e in derived.equations)) if n.op is symbol_op}
     own: dict[str, list[Step]] = {}  # what is left to do to each equation, when its steps have been read
     equations: list[Equation] = []
@@ -103,7 +104,7 @@ def reissue(
                 steps.append(transposed_parameter(operand, raw, e.name))
                 raw = raw.T
         elif raw.shape == (1, 1) and raw is not carried:
-            steps.append(Step("a_scalar_is_its_own_transpose", carried, raw, e.name))
+            steps.append(Step("a_scalar_is_its_own_transpose", carried, raw, e.name, identity=SCALAR))
         tidy = rewriter(inward(raw))  # first of all, so that nothing is collected both ways round
         steps += inward.steps
         steps += rewriter.steps

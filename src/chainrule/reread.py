@@ -12,59 +12,70 @@ from chainrule.expr import (
     Node,
     add_op,
     apply,
+    define_op,
+    full,
     hadamard_op,
     is_atom,
     matmul_op,
     rebuild,
     scale,
     scale_op,
-    toposort_to_names,
     transpose_op,
     walk,
 )
 from chainrule.functions import function_of, is_function
-from chainrule.rewrite import Rewriter, Step, on
+from chainrule.rewrite import MULTIPLE, Rewriter, Step, on
 from chainrule.rules import numbers_leave_products
 from chainrule.stack import block, block_op, bounds, hstack, hstack_op, vstack, vstack_op
 from chainrule.transposes import blocks_go_inward, transposes_go_inward
 
+ONE = full(1, (1, 1))
 Place = tuple[Node, int]  # an operation, and which of its operands
 
 
 class Rereading:
     """What has no name of its own lies as the examples do: all of it is turned, or nothing is.
 
-    `in_new_names(node)` has the value of a node, `multiplied(node, name)` times what a name is multiplied by.
+    `in_new_names(node)` has the value of a node, `multiplied(node, name)` times what a name is multiplied by; `loss` is
+    the loss in the old names.
     """
 
     def __init__(
         self,
         in_new_names: Callable[[Node], Node],
         multiplied: Callable[[Node, str], Node],
-        is_multiple: Callable[[str], bool],
         *,
-        loss: str,
+        loss: Node,
         turned: bool,
     ) -> None:
-        self._in_new_names, self._multiplied, self._is_multiple = in_new_names, multiplied, is_multiple
-        self._loss, self._turned = loss, turned
+        self._in_new_names, self._multiplied, self._loss, self._turned = in_new_names, multiplied, loss, turned
         self._tidy = Rewriter((transposes_go_inward, numbers_leave_products, multiples_leave_sums, blocks_go_inward))
 
     def steps(self, old: Iterable[Step]) -> Iterator[Step]:
         """The same steps, without those that only moved a number or a transpose which now stands elsewhere."""
+        started = False
         for s in old:
+            if s.before is ONE and s.via is not None and not started:
+                started = True
+                yield from self._start(s.equation)
             new = self._rewriting(s) if s.via is None else self._passed_on(s, *s.via)
             if new.before is not new.after or new.via is not None:
                 yield new
+
+    def _start(self, name: str) -> Iterator[Step]:
+        """What the chain starts from, where a name stands for a multiple of the derivative by the loss."""
+        if (k := self._multiplied(ONE, name)) is not ONE:
+            loss = self._in_new_names(self._loss)
+            own = loss if is_atom(loss) else apply(define_op, loss, value="net.loss")
+            yield Step(MULTIPLE, ONE, k, name, via=(self._multiplied(own, name), 0))
 
     def read(self, node: Node) -> Node:
         """An expression without a name of its own."""
         return self.laid(self._in_new_names(node))
 
     def carried(self, node: Node, name: str) -> Node:
-        """A derivative on the way to `name`: made of what is a multiple already, it is one too."""
-        of_multiples = any(is_atom(n) and self._is_multiple(str(n.name)) for n in toposort_to_names(node))
-        return self.laid(self._multiplied(self._in_new_names(node), name if of_multiples else self._loss))
+        """A derivative on the way to `name`, multiplied as it is."""
+        return self.laid(self._multiplied(self._in_new_names(node), name))
 
     def laid(self, new: Node) -> Node:
         """An expression in the new names, turned as the examples are, its numbers and transposes where they stand."""
@@ -106,12 +117,15 @@ class Rereading:
 
 @on(add_op)
 def multiples_leave_sums(node: Node) -> Node | None:
-    """kA + kB = k(A + B)."""
+    """kA + kB = k(A + B), k being a number or its powers of scalars, such as 1/n."""
     a, b = node.args
-    if not (a.op is scale_op is b.op and (a.value, a.args[1:]) == (b.value, b.args[1:])):
+    if not (a.op is scale_op is b.op and (a.value[1], a.args[1:]) == (b.value[1], b.args[1:])):
         return None
-    number, exponents = a.value
-    return scale(a.args[0] + b.args[0], number, *zip(a.args[1:], exponents, strict=True))
+    (number, exponents), (other, _) = a.value, b.value
+    powers = zip(a.args[1:], exponents, strict=True)
+    if number == other:
+        return scale(a.args[0] + b.args[0], number, *powers)
+    return scale(scale(a.args[0], number) + scale(b.args[0], other), 1, *powers) if exponents else None
 
 
 def scalar_turned(root: Node) -> Node:

@@ -13,6 +13,7 @@ from chainrule.expr import Node, Op, is_atom, rebuild
 from chainrule.shapes import Shape
 
 Rule = Callable[[Node], Node | None]
+MULTIPLE = "multiple"  # the step of the chain rule from the loss to what is a multiple of a derivative by name
 
 
 @dataclass(frozen=True, slots=True)

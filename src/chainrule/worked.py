@@ -16,7 +16,7 @@ from chainrule.expr import Node, matmul_op, ones_op, symbol_op, toposort, toposo
 from chainrule.layers import whole
 from chainrule.losses import Targets
 from chainrule.program.listing import Listing
-from chainrule.render.entry import entry_latex, entry_text
+from chainrule.render.entry import entry_latex, entry_text, shares
 from chainrule.render.reasons import entry_reasons
 from chainrule.render.views import steps_of
 from chainrule.render.worked import Groups, worked_latex, worked_text
@@ -65,7 +65,9 @@ class Worked:
         e = next((e for e in self.equations if e.name == name), None)
         if e is None:
             raise UnknownNameError(f"no equation for {name!r}{nearest(name, [e.name for e in self.equations])}")
-        reasons = entry_reasons(e, steps_of(derived, e), i, j)
+        steps = steps_of(derived, e)
+        named = {each.expression: each.node for each in self.equations if each.phase == "forward"}
+        reasons = [*entry_reasons(e, steps, i, j), *shares(e, steps, i, j, self.values, self.digits, named)]
         write = entry_latex if latex else entry_text
         return write(e, i, j, self.values, self.digits, reasons)
 

@@ -92,7 +92,7 @@ def test_an_npz_file_gives_numbers_too(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--view", "all"], "a view is one of equations, rules, steps, algebra, got 'all'"),
+        (["--view", "all"], "unknown view 'all'; known names are 'algebra', 'equations', 'rules', 'steps'"),
         (["--entry", "dW2"], "an entry is written as \"dW2[1,0]\", got 'dW2'"),
         (["--entry", "dW2[5,0]"], "it has no entry [5,0]"),
         (["--entry", "dW2[0,0]", "--numbers"], "--entry and --numbers exclude each other"),

@@ -94,6 +94,8 @@ QUOTIENTS = [
     (cr.reciprocal(A) * B, "(1 / A) * B"),
     (B - cr.reciprocal(A), "B - 1 / A"),
     (scale(over(A, B), 1, (n, -1)), "A / B / n"),
+    (lr * cr.reciprocal(1 + mu), "lr / (1 + mu)"),
+    (scale(cr.reciprocal(mu), "1/2", (lr, 1), (n, -1)), "lr / (2 * n * mu)"),
 ]
 POWERS = [
     (cr.power(A), "A**2"),

@@ -16,6 +16,7 @@ from program.run_languages import run_part, run_program
 
 import chainrule as cr
 from chainrule.errors import DataError
+from chainrule.program import breaking
 from chainrule.program.languages import LANGUAGES
 from chainrule.updates import UPDATES, UpdateRule
 
@@ -45,6 +46,13 @@ def ratios(name, count, seed):
 @pytest.mark.parametrize("language", marked(["numpy", "numpy-inplace", "octave", "torch", "python", "c"]))
 def test_a_step_computes_what_the_interpreter_says(language):
     assert max(ratios(language, 8, seed=1)) <= 1
+
+
+@pytest.mark.parametrize("language", marked(["numpy", "numpy-inplace", "octave", "python", "c"]))
+def test_a_step_of_short_lines_computes_what_the_interpreter_says(language, monkeypatch):
+    monkeypatch.setattr(breaking, "WIDTH", 30)  # almost every statement goes on
+
+    assert max(ratios(language, 8, seed=3)) <= 1
 
 
 @pytest.mark.oracle
@@ -86,7 +94,7 @@ def test_everything_that_may_be_declared_is_drawn():
     assert {d["W1_next"].rule for d in derivations} == set(UPDATES)
     assert {d.layout for d in derivations} == {"rows", "columns"}
     assert {d.convention.bias for d in derivations} == {"row", "column", "ones", "none"}
-    assert {d.convention.scale for d in derivations} == {"delta", "gradient", "step"}
+    assert {d.convention.place for d in derivations} == {"delta", "gradient", "step"}
     assert {d.convention.sign for d in derivations} == {"descent", "ascent"}
     assert {bool(d.listing.rates) for d in derivations} == {True, False}
     assert {len(d.listing.data) for d in derivations} == {2, 3}
@@ -259,6 +267,40 @@ def test_no_part_needs_a_helper(language):
         assert str(e) in text  # as a comment
 
 
+def commented(text, language):
+    """Each run of comment lines as one string, with the code that follows it."""
+    start, end = (sign.strip() for sign in LANGUAGES[language].comment)
+    blocks = [[[], []]]
+    for line in (line.strip() for line in text.splitlines() if line.strip()):
+        if line.startswith(start):
+            blocks += [[[], []]] if blocks[-1][1] else []
+            blocks[-1][0].append(line.removeprefix(start).removesuffix(end).strip())
+        else:
+            blocks[-1][1].append(line)
+    return [(" ".join(" ".join(said).split()), "\n".join(code)) for said, code in blocks]
+
+
+@pytest.mark.parametrize("solver", UPDATES)
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_statement_of_a_step_has_its_own_equation_above_it(language, solver):
+    d = cr.Network("3 -> 2 tanh -> 2 softmax", penalty="l2(0.1)").derive(solver=solver)
+
+    blocks = commented(d.source(language, "step"), language)
+
+    for e in d.equations:
+        (code,) = [code for said, code in blocks if said.removeprefix(f"---- {e.phase} ") == str(e)]
+        assert re.search(rf"\b{e.name.removesuffix('_next')}\b", code)
+
+
+@pytest.mark.parametrize(("solver", "gaps"), [("sgd", 0), ("adam", 3)])
+def test_updates_of_several_equations_are_set_apart_by_parameter(solver, gaps):
+    text = cr.Network("3 -> 2 tanh -> 2 softmax").derive(solver=solver).source("numpy", "step")
+
+    after = text[text.index("# ---- update") : text.index("return")].rstrip()
+
+    assert after.count("\n\n") == gaps
+
+
 def test_targets_are_made_of_which_the_facts_hold(capsys):
     def targets(spec, **options):
         namespace = {"__name__": "__main__"}
@@ -394,15 +436,6 @@ for (int i = 0; i < 2; i++) {
 @pytest.mark.parametrize("language", BACKWARD)
 def test_a_layer_is_written_as_a_person_would(language):
     assert cr.Network("2 -> 3").derive().source(language, "backward") == BACKWARD[language]
-
-
-@in_every_language
-def test_lines_fit_a_page_but_for_equations(language):
-    d = cr.Network("5 -> 8 tanh dropout=0.1 -> 8 gelu -> 8 mish -> 3 softmax").derive(solver="amsgrad")
-
-    lines = d.source(language).splitlines()
-
-    assert max(len(line) for line in lines if " = " not in line) <= 92
 
 
 @in_every_language

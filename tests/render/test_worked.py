@@ -185,3 +185,32 @@ def test_bad_requests_are_answered_in_one_sentence():
         d.with_numbers(PARAMS, X, Y)["dW9"]
     with pytest.raises(ShapeError, match=r"the network takes X of shape \(n x 4\)"):
         d.with_numbers(PARAMS, X[:, :2], Y)
+
+
+def test_an_entry_behind_a_softmax_is_explained_in_the_names_and_numbers_at_hand():
+    net = cr.Network("1 -> 2 softmax nobias")
+    data = {"W1": [[0.0, 0.0]]}, [[1.0], [2.0]], [[0, 1], [1, 0]]
+
+    rows = " ".join(net.derive().entry("dZ1", 0, 1, *data).split())
+    columns = " ".join(net.derive(convention="ng").entry("dZ1", 1, 0, *data).split())
+
+    assert "Z1[0,1] changes every entry of row 0 of log_softmax(Z1), and no other row" in rows
+    assert "-Y[0,1]/n - P[0,1] · (-Y[0,0]/n - Y[0,1]/n) = -1/2 - 0.5 · (-0/2 - 1/2)" in rows
+    assert "Z1[1,0] changes every entry of column 0 of log_softmax(Z1), and no other column" in columns
+    assert "-Y[1,0] + P[1,0] · (Y[0,0] + Y[1,0]) = -1 + 0.5 · (0 + 1)" in columns
+
+
+def test_an_entry_that_is_its_softmax_is_not_written_twice():
+    net = cr.Network("2 -> 3 softmax -> 1")
+    data = net.init(0), [[1.0, 2.0]], [[1.0]]
+
+    assert "what comes back" not in net.derive().entry("dZ1", 0, 1, *data)
+
+
+def test_three_factors_stand_side_by_side_in_words():
+    net = cr.Network("2 -> 3 tanh dropout=0.5 -> 2 softmax")
+    data = net.init(0), [[1.0, 2.0]], [[1, 0]]
+
+    assert "dZ1[0,1] is row 0 of dZ2 times column 1 of W2', times M1[0,1], times (1, minus" in " ".join(
+        net.derive().entry("dZ1", 0, 1, *data).split()
+    )

@@ -122,7 +122,7 @@ class World:
 
     def __call__(self, root: Node) -> Any:
         values = self.values
-        for node in walk([root], lambda n: () if n in values else n.args):
+        for node in () if root in values else walk([root], lambda n: () if n in values else n.args):
             if node not in values:
                 values[node] = self.of(node, [values[a] for a in node.args])
         return values[root]

@@ -77,6 +77,17 @@ def wrong_slopes(derived: Derived, draws: Iterable[World]) -> Iterator[Failure]:
             yield Failure("differences", name, measured, f"the equation says {s.claimed:.9g}", s.error)
 
 
+def _that_change(root: Node, symbols: Iterable[Node]) -> dict[Node, None]:
+    """What has other values when symbols have, operands before their users."""
+    moving = set(symbols)
+    found: dict[Node, None] = {}
+    for node in toposort(root):
+        if not moving.isdisjoint(node.args):
+            moving.add(node)
+            found[node] = None
+    return found
+
+
 def _slope(
     derived: Derived, loss: Equation, group: Iterable[Equation], symbols: Mapping[str, Node], world: World
 ) -> _Slope:
@@ -89,11 +100,16 @@ def _slope(
     at = {k: world(symbols[k]) if k in symbols else np.zeros_like(d) for k, d in claims.items()}
     moves = {k: length(v) * random_direction(v.shape, world.rng) for k, v in at.items()}
     level = world(loss.expression)
-    fixed = {node: value for node, value in world.values.items() if node.op is symbol_op}
+    changing = _that_change(loss.expression, [symbols[k] for k in moves if k in symbols])
+    fixed = {a: world(a) for node in changing for a in node.args if a not in changing}
+    fixed[loss.expression] = level
 
     def moved(t: float) -> float:
-        values = {symbols[k]: at[k] + t * move for k, move in moves.items() if k in symbols}
-        return float(replace(world, values=fixed | values)(loss.expression).item())
+        values = fixed | {symbols[k]: at[k] + t * move for k, move in moves.items() if k in symbols}
+        there = replace(world, values=values)
+        for node in changing:
+            values[node] = there.of(node, [values[a] for a in node.args])
+        return float(values[loss.expression].item())
 
     point = Point(moved, lambda at: float(at[0][0]), [np.zeros(1)], level.item())
     parts = [claims[k] * move for k, move in moves.items()]

@@ -144,7 +144,9 @@ def derive(
         raise ValueError(f"{chosen[0]} and {chosen[1] if len(chosen) > 1 else '--source'} exclude each other")
     words: dict[str, Any] = {"layout": layout, "weights": weights, "reduction": reduction, "scale": scale}
     words |= {"bias": bias, "sign": sign}
-    network = Network(spec, loss, penalty=penalty, reduction=find_convention(convention, **words).reduction or "mean")
+    network = Network(
+        spec, loss, penalty=penalty, reduction=find_convention(convention, reduction=reduction).reduction or "mean"
+    )
     derivation = network.derive(
         convention=convention, **words, solver=solver, learning_rate=learning_rate, sample_weight=sample_weight
     )

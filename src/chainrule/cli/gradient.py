@@ -16,7 +16,7 @@ from chainrule.errors import DerivationError, UnknownNameError, nearest
 from chainrule.expr import FACTS
 from chainrule.operators import CALLS
 from chainrule.program.languages import LANGUAGES
-from chainrule.render.text import formula_lines
+from chainrule.render.text import SPELT, formula_lines
 from chainrule.render.views import legend, reads_alike
 from chainrule.shapes import show
 from chainrule.typed import Typed, parse
@@ -115,8 +115,8 @@ def _text(derived: Derivatives, steps: bool) -> str:
     shown = [step for step in derived.steps if steps and not reads_alike(step)]
     for number, step in enumerate(shown, 1):
         lines.append(f"  {number}. {step.rule.replace('_', ' ')}{f', in {step.equation}' if step.equation else ''}")
-        lines += formula_lines(step.before, "       ")
-        lines += formula_lines(step.after, "     = " if step.via is None else "    -> ")
+        lines += formula_lines(step.before, "       ", to=SPELT)
+        lines += formula_lines(step.after, "     = " if step.via is None else "    -> ", to=SPELT)
     return "\n".join(lines)
 
 

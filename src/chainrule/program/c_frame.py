@@ -10,6 +10,7 @@ from chainrule.program.c_loops import declared, for_each, made, nests, room
 from chainrule.program.language import Language
 from chainrule.program.listing import (
     Listing,
+    about,
     commits,
     in_place,
     keep_of,
@@ -21,10 +22,9 @@ from chainrule.program.listing import (
 from chainrule.program.loops import place_in, separated
 from chainrule.program.lower import Statement, lower
 from chainrule.program.python_frame import indented
+from chainrule.render.text import WIDTH
 from chainrule.shapes import Shape, show
 
-WIDTH = 88
-TIE = "\N{NO-BREAK SPACE}"  # no line ends between a type and its name
 RANDOM = """\
 /* A random number, uniform between 0 and 1. */
 static double uniform(void)
@@ -47,16 +47,13 @@ def step(listing: Listing, statements: Sequence[Statement], to: Language) -> str
 
 def program(listing: Listing, statements: Sequence[Statement], to: Language) -> str:
     """A whole program."""
-    title = textwrap.fill(
-        f"/* {listing.title}: derived, and trained here on made-up data. */", WIDTH, subsequent_indent="   "
-    )
+    title = "\n   ".join(about(listing, WIDTH - 6))
     parts = [_initialize(listing), _step(listing, statements, to), _train(listing), _main(listing, to)]
-    return f"{title}\n{to.imports}\n\n{RANDOM}\n" + "\n\n".join(parts) + "\n"
+    return f"/* {title} */\n{to.imports}\n\n{RANDOM}\n" + "\n\n".join(parts) + "\n"
 
 
 def _function(comment: str, head: str, arguments: Sequence[str], lines: Iterable[str]) -> str:
-    whole = f"{head}({', '.join(a.replace(' ', TIE) for a in arguments) or 'void'})"
-    opening = "\n".join(textwrap.wrap(whole, WIDTH, subsequent_indent="    ")).replace(TIE, " ")
+    opening = f"{head}({', '.join(arguments) or 'void'})"
     return "\n".join([f"/* {comment} */", opening, "{", *indented(lines), "}"])
 
 
@@ -73,8 +70,7 @@ def _checked(names: Iterable[str]) -> list[str]:
     missing = " || ".join(f"!{name}" for name in names)
     if not missing:
         return []
-    condition = textwrap.wrap(f"if ({missing}) {{", WIDTH - 4, subsequent_indent="    ")
-    return [*condition, '    fputs("out of memory\\n", stderr);', "    exit(EXIT_FAILURE);", "}"]
+    return [f"if ({missing}) {{", '    fputs("out of memory\\n", stderr);', "    exit(EXIT_FAILURE);", "}"]
 
 
 def _freed(names: Iterable[str]) -> list[str]:
@@ -87,7 +83,7 @@ def _step(listing: Listing, statements: Sequence[Statement], to: Language) -> st
     arrays = list(made(statements, names))
     lines = [*declared(statements, names), *_checked(arrays), *nests(statements, to, names, listing.notes)]
     lines += commits(listing, statements, names, to)
-    lines += [*_freed(arrays), "return loss;"]
+    lines += ["", *_freed(arrays), "return loss;"]
     arguments = ["int n", *_matrices(listing.supplied), *(f"double {name}" for name in listing.hyper)]
     return _function(
         "One training step on n rows: the loss; parameters and states change.", "static double step", arguments, lines
@@ -126,8 +122,7 @@ def _train(listing: Listing) -> str:
     for M in listing.randoms:
         keep = keep_of(M)
         loop += _filled(M, f"uniform() < {keep} ? 1.0 / {keep} : 0.0")
-    call = f"double loss = step({', '.join(['n', *step_inputs(listing), *listing.hyper])});"
-    loop += textwrap.wrap(call, WIDTH - 8, subsequent_indent="    ")
+    loop.append(f"double loss = step({', '.join(['n', *step_inputs(listing), *listing.hyper])});")
     loop += ["if (epoch % 20 == 0)", '    printf("epoch %3d  loss %.6f\\n", epoch, loss);']
     lines += ["for (int epoch = 0; epoch < epochs; epoch++) {", *indented(loop), "}", *_freed(names_of(own))]
     arguments = ["int n", *_matrices((*listing.data, *listing.parameters)), "int epochs"]
@@ -149,7 +144,6 @@ def _main(listing: Listing, to: Language) -> str:
     names = names_of(listing.parameters)
     lines.append(f"initialize({', '.join(names)});")
     hyper = {name: repr(value) for name, value in listing.knobs.items()} | {"lr": listing.rate}
-    call = f"train({', '.join(['n', *names_of(listing.data), *names, '101', *hyper.values()])});"
-    lines += [*textwrap.wrap(call, WIDTH - 4, subsequent_indent="    ")]
+    lines.append(f"train({', '.join(['n', *names_of(listing.data), *names, '101', *hyper.values()])});")
     lines += [*_freed([*names_of([*normal, *ones]), *made(made_of, {}), *names]), "return 0;"]
     return _function("Made-up data, initial parameters, training.", "int main", [], lines)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Iterable, Sequence
 
 from chainrule.program.arrays import grouped, noted
@@ -13,7 +12,6 @@ from chainrule.program.lower import Statement
 from chainrule.shapes import Shape, Size
 
 INDENT = "    "
-WIDTH = 76  # of a statement
 
 
 def loops(statements: Sequence[Statement], to: Language, names: Names, notes: Names) -> list[str]:
@@ -91,15 +89,10 @@ def _nest(s: Statement, to: Language, names: Names, by: Indexes) -> list[str]:
         return before
     if is_scalar(s, names):
         if not before:
-            return wrapped(f"double {target} = {value};")
-        inner = [*before, *wrapped(f"{target} = {value};")]
+            return [f"double {target} = {value};"]
+        inner = [*before, f"{target} = {value};"]
         return [f"double {target};", "{", *(f"{INDENT}{line}" for line in inner), "}"]
-    assigned = wrapped(f"{target}[{place[0]}][{place[1]}] = {value};")
+    assigned = f"{target}[{place[0]}][{place[1]}] = {value};"
     if before and not over:
-        return ["{", *(f"{INDENT}{line}" for line in [*before, *assigned]), "}"]
-    return for_each(over, [*before, *assigned])
-
-
-def wrapped(line: str) -> list[str]:
-    """A long statement on several lines."""
-    return textwrap.wrap(line, WIDTH, subsequent_indent=INDENT, break_long_words=False, break_on_hyphens=False)
+        return ["{", *(f"{INDENT}{line}" for line in [*before, assigned]), "}"]
+    return for_each(over, [*before, assigned])

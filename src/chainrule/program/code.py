@@ -168,7 +168,7 @@ def _scale(node: Node, memo: Memo, to: Language) -> Code:
 
 
 def _coefficient(node: Node, memo: Memo, to: Language, k: Fraction) -> Code:
-    """k s1 A / (s2 ...): what multiplies in front, what divides behind."""
+    """k s1 A / (s2 ...): what multiplies in front, what divides behind, a number's reciprocal too."""
     powers = list(zip(node.args[1:], node.value[1], strict=True))
     above = [at(memo[s], UNARY) for s, e in powers for _ in range(e)]
     below = [at(memo[s], UNARY) for s, e in powers for _ in range(-e)]
@@ -179,7 +179,9 @@ def _coefficient(node: Node, memo: Memo, to: Language, k: Fraction) -> Code:
         above.insert(0, number(size, to))
     level = UNARY if inner.op is matmul_op else PRODUCT
     binds = ATOM
-    if not (above and inner.op is full_op and inner.value == 1):
+    if above and inner.op is reciprocal.op and inner.shape == (1, 1):
+        below.append(at(memo[inner.args[0]], UNARY))
+    elif not (above and inner.op is full_op and inner.value == 1):
         binds = memo[inner].binds if memo[inner].binds >= level else ATOM
         above.append(at(memo[inner], level))
     if below or len(above) > 1:

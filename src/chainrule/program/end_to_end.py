@@ -53,18 +53,12 @@ def _entries(node: Node) -> int:
 def _groups(listing: Listing) -> list[Group]:
     """What there is of each parameter, without the numbers that all share; nothing if updates meet otherwise."""
     updates = [e for e in listing.equations if e.phase == "update"]
-    owners: dict[str | None, Node] = {}
-    for p in listing.parameters:
-        owners[p.name] = owners[f"d{p.name}"] = p
-    for e in updates:
-        found = {owners[n.name] for n in toposort_to_names(e.expression) if n.name in owners}
-        if len(found) > 1 or (not found and e.shape != NUMBER):
-            return []
-        if found:
-            owners[e.name] = found.pop()
+    owners = listing.owners
+    if any(len(owners[e.name]) > 1 or not (owners[e.name] or e.shape == NUMBER) for e in updates):
+        return []
     groups: list[Group] = []
     for p in listing.parameters:
-        own = [e for e in updates if owners.get(e.name) is p]
+        own = [e for e in updates if p in owners[e.name]]
         names = {e.name for e in own}
         states = [s for s, _ in listing.states if f"{s.name}_next" in names]
         gradient = next(e.node for e in listing.equations if e.name == f"d{p.name}")

@@ -21,7 +21,6 @@ from chainrule.program.python_frame import (
     one_rate,
     rows,
     train_function,
-    wrapped,
 )
 
 DTYPE, ASSIGNED = ", dtype", "{old} = {new}"
@@ -42,9 +41,9 @@ def _make_step(listing: Listing, statements: Sequence[Statement], to: Language) 
     names = in_place(listing, statements)
     arrays, lines = allocated(statements, to, names, listing.notes)
     hyper = [f"{name}={value!r}" for name, value in listing.hyper.items()]
-    doc = '"""One training step: the loss; parameters and states change in place."""'
+    doc = '"""One training step: the loss; parameters and states are changed."""'
     lines += commits(listing, statements, names, to)
-    inner = [wrapped("def step(", [*step_inputs(listing), *hyper], "):"), *indented([doc, *lines, "return loss"])]
+    inner = [f"def step({', '.join([*step_inputs(listing), *hyper])}):", *indented([doc, *lines, "", "return loss"])]
     outer = ['"""The arrays that a step on n rows writes to, made once; and the step."""']
     outer += arrays
     return "\n".join(["def make_step(n):", *indented([*outer, "", *inner, "", "return step"])])
@@ -67,12 +66,17 @@ def flat(listing: Listing, statements: Sequence[Statement], to: Language) -> str
     for row in listing.rows_of:
         if row.name not in given:
             outside += [allocation(str(row.name), row.shape, DTYPE), *_views(row, listing, statements)]
-    doc = '"""One training step: the loss and the numbers among the states; what else there is changes in place."""'
+    doc = [
+        '"""One training step: the loss, and the numbers among the states.',
+        "",
+        "What else there is changes in place.",
+        '"""',
+    ]
     last = f"return {', '.join(['loss', *numbers])}"
     for s in statements:
         lines += commits(listing, [s], names, replace(to, replace=ASSIGNED) if olds.get(s.target) in numbers else to)
-    body = [doc, *inside, *lines, last]
-    inner = [wrapped("def step(", [*step_inputs(listing), *hyper], "):"), *indented(body)]
+    body = [*doc, *inside, *lines, last]
+    inner = [f"def step({', '.join([*step_inputs(listing), *hyper])}):", *indented(body)]
     outer = ['"""The arrays that a step on n rows writes to, made once; and the step."""', *outside]
     whole = "\n".join(["def make_step(n, dtype=float):", *indented([*outer, "", *inner, "", "return step"])])
     return f"{imports(statements, to)}\n\n\n{whole}\n"
@@ -99,5 +103,5 @@ def _train(listing: Listing, to: Language) -> str:
         keep = keep_of(M)
         loop += [f"rng.random(out={M.name})", f"np.less({M.name}, {keep}, out={M.name})"]
         loop.append(f"np.divide({M.name}, {keep}, out={M.name})")
-    loop.append(wrapped("loss = step(", [*step_inputs(listing), *one_rate(listing)], ")"))
+    loop.append(f"loss = step({', '.join([*step_inputs(listing), *one_rate(listing)])})")
     return train_function(listing, to, before, loop)

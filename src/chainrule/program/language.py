@@ -45,6 +45,8 @@ class Language:
     total: str = ""
     full: str = ""  # {0} is a number, a row or a column, {rows} and {columns} the sizes of the matrix it fills
     zeros: str = ""
+    row: str = ""  # a matrix of one row, full of a number {0}, where it is written otherwise
+    single: str = ""  # a matrix of 1 x 1, the same
     hstack: str = ""  # {0} is the list of what stands side by side
     vstack: str = ""
     block: str = "{0}[{rows}, {columns}]"
@@ -59,6 +61,7 @@ class Language:
     ascii: bool = False  # are names of ASCII letters only?
     comment: tuple[str, str] = ("# ", "")
     end: str = ""  # of a statement
+    continued: str | None = None  # of a line of it, before the last; None: a statement goes on inside brackets only
     imports: str = ""
     others: Mapping[str, str] = field(default_factory=dict)  # a library that only some words name -> its import
     decorator: str = ""  # of a step
@@ -67,6 +70,7 @@ class Language:
     seed: str = ""
     size: str = "{matrix}.shape[{axis}]"  # of an axis of a matrix
     normal: str = ""  # a matrix of normal random numbers, of a standard deviation {std}
+    standard: str = ""  # the same of deviation 1, where it has a word of its own
     mask: str = ""  # a matrix of 1/{keep} with probability {keep}, else 0
 
     def word(self, function: Function) -> str | None:

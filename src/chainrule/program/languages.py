@@ -88,7 +88,7 @@ ARRAY_API = Language(
     others=NUMPY.others,
     module="xp",
     generator="rng",
-    seed="xp = np  # or array_api_compat.torch, jax.numpy, cupy, ...: the rest is theirs\n" + NUMPY.seed,
+    seed="xp = np  # or array_api_compat.torch, jax.numpy, cupy, ...\n" + NUMPY.seed,
     normal="xp.asarray(rng.normal(0, {std}, ({rows}, {columns})))",
     mask="xp.asarray((rng.random(({rows}, {columns})) < {keep}) / {keep})",
 )
@@ -111,6 +111,7 @@ TORCH = Language(
     imports="import torch",
     seed="torch.set_default_dtype(torch.float64)\ntorch.manual_seed(0)",
     normal="torch.normal(0.0, {std}, ({rows}, {columns}))",
+    standard="torch.randn({rows}, {columns})",
     mask="(torch.rand({rows}, {columns}) < {keep}) / {keep}",
 )
 JAX = Language(
@@ -152,6 +153,7 @@ OCTAVE_ARRAYS = Language(
     total="sum(sum({0}))",
     full="{0} .* ones({rows}, {columns})",
     zeros="zeros({rows}, {columns})",
+    single="{0}",
     hstack="[{0}]",
     vstack="[{0}]",
     below="; ",
@@ -162,8 +164,10 @@ OCTAVE_ARRAYS = Language(
     ascii=True,
     comment=("% ", ""),
     end=";",
+    continued=" ...",
     seed='rand("seed", 0);\nrandn("seed", 0);',
     normal="{std} * randn({rows}, {columns})",
+    standard="randn({rows}, {columns})",
     mask="(rand({rows}, {columns}) < {keep}) / {keep}",
 )
 LISTS = Language(
@@ -177,6 +181,8 @@ LISTS = Language(
     total="sum({there} {loops})",
     full="[[{0}] * {columns} for _ in range({rows})]",
     zeros="[[0.0] * {columns} for _ in range({rows})]",
+    row="[[{0}] * {columns}]",
+    single="[[{0}]]",
     choice="({yes} if {if_} else {no})",
     constants={"inf": "math.inf", "-inf": "-math.inf", "nan": "math.nan"},
     annotated=True,
@@ -205,6 +211,7 @@ C99 = Language(
     ascii=True,
     comment=("/* ", " */"),
     end=";",
+    continued="",
     imports="#include <math.h>\n#include <stdio.h>\n#include <stdlib.h>\n#include <string.h>",
 )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -11,9 +12,9 @@ from chainrule.functions import along
 from chainrule.primitives import abs, first_maximum, sign, step
 from chainrule.program.language import Language, Names
 from chainrule.program.lower import Statement, reads_elsewhere
-from chainrule.render.text import formula_lines
+from chainrule.render.text import WIDTH, formula_lines
 
-COMMENT = 76  # letters of an equation: with the sign before it and the deepest indentation a line has 88 at most
+COMMENT = WIDTH - 10  # letters of an equation, after the deepest indentation and the signs of a comment
 
 
 @dataclass(frozen=True)
@@ -55,23 +56,38 @@ class Listing:
     @property
     def initial(self) -> str:
         """In words, how parameters start."""
-        biases = "; biases 0" if any(not spread_of(W) for W in self.parameters) else ""
-        return f"Weights by Glorot and Bengio 2010, variance 2/(fan_in + fan_out){biases}."
+        return "Weights by Glorot and Bengio 2010: variance 2/(fan_in + fan_out)."
 
     @property
     def notes(self) -> dict[str, str]:
-        """The equations by name as plain text, with a heading above each phase.
+        """The equations by name as plain text, a heading above each phase.
 
-        What an update rule says of one parameter it says likewise of the others.
+        Where an update takes several equations for a parameter, those of one are set apart from those of the next.
         """
         first = {e.phase: e.name for e in reversed(self.equations)}
-        others = {name for p in self.parameters[1:] for name in (str(p.name), f"d{p.name}")}
+        owners = {name: about for name, about in self.owners.items() if about}
+        several = len(owners) > len(set(owners.values()))
         notes: dict[str, str] = {}
+        last: frozenset[Node] = frozenset()
         for e in self.equations:
-            again = e.phase == "update" and any(n.name in others for n in toposort_to_names(e.expression))
-            text = f"{e.name}, likewise" if again else note(e)
-            notes[e.name] = f"\n---- {e.phase}\n{text}" if first[e.phase] == e.name else text
+            about = owners.get(e.name, last)
+            begins = first[e.phase] == e.name
+            heading = f"\n---- {e.phase}\n" if begins else "\n" if several and last and about != last else ""
+            notes[e.name] = heading + note(e)
+            last = about
         return notes
+
+    @property
+    def owners(self) -> dict[str, frozenset[Node]]:
+        """The parameters that each equation of the update has to do with, by name."""
+        found = {str(p.name): frozenset([p]) for p in self.parameters}
+        found |= {f"d{p.name}": frozenset([p]) for p in self.parameters}
+        own: dict[str, frozenset[Node]] = {}
+        for e in self.equations:
+            if e.phase == "update":
+                read = {str(n.name) for n in toposort_to_names(e.expression)}
+                own[e.name] = found[e.name] = frozenset().union(*(found.get(name, ()) for name in read))
+        return own
 
     @property
     def rate(self) -> str:
@@ -93,6 +109,12 @@ def step_inputs(listing: Listing) -> list[str]:
 def step_outputs(listing: Listing) -> list[str]:
     """What a step returns: the loss, then parameters and states."""
     return ["loss", *(str(n.name) for n in listing.kept)]
+
+
+def about(listing: Listing, room: int) -> list[str]:
+    """What a program is, in lines of so many letters."""
+    said = f"{listing.title}: derived, and trained here on made-up data."
+    return textwrap.wrap(said, room, break_long_words=False, break_on_hyphens=False)
 
 
 def names_of(nodes: Sequence[Node]) -> list[str]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Iterable, Sequence
 
 from chainrule.program.language import Language
 from chainrule.program.listing import (
     Listing,
+    about,
     commits,
     in_place,
     made_up,
@@ -18,9 +18,8 @@ from chainrule.program.listing import (
 )
 from chainrule.program.lower import Statement, lower
 from chainrule.program.python_frame import constant, drawn, indented, mask
+from chainrule.render.text import WIDTH
 from chainrule.shapes import show
-
-WIDTH = 88
 
 
 def step(listing: Listing, statements: Sequence[Statement], to: Language) -> str:
@@ -34,8 +33,7 @@ def step(listing: Listing, statements: Sequence[Statement], to: Language) -> str
 
 def program(listing: Listing, statements: Sequence[Statement], to: Language) -> str:
     """A whole program."""
-    about = f"{listing.title}: derived, and trained here on made-up data."
-    title = "\n".join(f"% {line}" for line in textwrap.wrap(about, WIDTH - 2))
+    title = "\n".join(f"% {line}" for line in about(listing, WIDTH - 2))
     main = [*to.seed.splitlines(), *_main(listing, to)]
     first = "1;  % a script, not a file of one function"
     functions = [_initialize(listing, to), step(listing, statements, to), _train(listing, to)]
@@ -43,13 +41,8 @@ def program(listing: Listing, statements: Sequence[Statement], to: Language) -> 
 
 
 def _function(name: str, outputs: Sequence[str], inputs: Sequence[str], lines: Iterable[str]) -> str:
-    head = _continued(f"function [{', '.join(outputs)}] = {name}({', '.join(inputs)})")
+    head = f"function [{', '.join(outputs)}] = {name}({', '.join(inputs)})"
     return "\n".join([head, *indented(lines), "end"]) + "\n"
-
-
-def _continued(line: str) -> str:
-    """A long line goes on after an ellipsis."""
-    return " ...\n".join(textwrap.wrap(line, WIDTH - 12, subsequent_indent="    ", break_long_words=False))
 
 
 def _rows(listing: Listing) -> str:
@@ -70,7 +63,7 @@ def _train(listing: Listing, to: Language) -> str:
     inputs = [*names_of(listing.data), *parameters, "epochs", *listing.knobs]
     loop = [f"{M.name} = {mask(M, to)};" for M in listing.randoms]
     arguments = [*step_inputs(listing), *listing.hyper]
-    loop.append(_continued(f"[{', '.join(step_outputs(listing))}] = step({', '.join(arguments)});"))
+    loop.append(f"[{', '.join(step_outputs(listing))}] = step({', '.join(arguments)});")
     report = ["if mod(epoch, 20) == 0", '    printf("epoch %3d  loss %.6f\\n", epoch, loss);', "end"]
     lines = ["% Repeat the step on all rows: the trained parameters."]
     lines += [_rows(listing)] if listing.randoms else []
@@ -85,11 +78,11 @@ def _main(listing: Listing, to: Language) -> list[str]:
     parameters = names_of(listing.parameters)
     shapes = ", ".join(f"{d.name} {show(d.shape)}" for d in listing.data)
     lines = [f"% Your own data go here: {shapes}.", "n = 200;"]
-    lines += [f"{X.name} = {drawn(X, to, 1)};" for X in normal]
+    lines += [f"{X.name} = {drawn(X, to)};" for X in normal]
     lines += to.write(lower(targets, to.words), to, {}, {})
     lines += [f"{w.name} = {constant(w, 1.0, to)};" for w in ones]
     hyper = {name: repr(value) for name, value in listing.knobs.items()} | {"lr": listing.rate}
     lines += ["", *(f"{name} = {value};" for name, value in hyper.items())]
     lines.append(f"[{', '.join(parameters)}] = initialize();")
     inputs = [*names_of(listing.data), *parameters, "101", *listing.knobs]
-    return [*lines, _continued(f"[{', '.join(parameters)}] = train({', '.join(inputs)});")]
+    return [*lines, f"[{', '.join(parameters)}] = train({', '.join(inputs)});"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Iterable, Sequence
 
 from chainrule.expr import Node, toposort_to_names
@@ -11,6 +10,7 @@ from chainrule.program.code import ATOM, Code, filled, word
 from chainrule.program.language import Language
 from chainrule.program.listing import (
     Listing,
+    about,
     commits,
     in_place,
     keep_of,
@@ -21,9 +21,9 @@ from chainrule.program.listing import (
     step_outputs,
 )
 from chainrule.program.lower import Statement, lower
+from chainrule.render.text import WIDTH
 from chainrule.shapes import show
 
-WIDTH = 88
 INDENT = "    "
 
 
@@ -42,7 +42,7 @@ def assembled(
     listing: Listing, statements: Sequence[Statement], to: Language, parts: Iterable[str], lines: Iterable[str]
 ) -> str:
     """Title, imports, functions, and what runs."""
-    title = textwrap.fill(f'"""{listing.title}: derived, and trained here on made-up data."""', WIDTH)
+    title = '"""{}"""'.format("\n".join(about(listing, WIDTH - 6)))
     last = "\n".join(['if __name__ == "__main__":', *indented(lines)])
     return "\n\n\n".join([f"{title}\n\n{imports(statements, to)}", *parts, last]) + "\n"
 
@@ -60,8 +60,8 @@ def _step(listing: Listing, statements: Sequence[Statement], to: Language) -> st
     lines = ['"""One training step: the loss, then the new parameters."""', rows(listing, to)]
     lines += to.write(statements, to, names, listing.notes)
     lines += commits(listing, statements, names, to)
-    lines.append(wrapped("return ", step_outputs(listing), ""))
-    head = wrapped("def step(", [*given(to.module), *step_inputs(listing), *hyper], "):")
+    lines += ["", f"return {', '.join(step_outputs(listing))}"]
+    head = f"def step({', '.join([*given(to.module), *step_inputs(listing), *hyper])}):"
     return "\n".join([*given(to.decorator), head, *indented(lines)])
 
 
@@ -77,13 +77,14 @@ def initialize(listing: Listing, to: Language) -> str:
     for W in listing.parameters:
         std = spread_of(W)
         lines.append(f"{W.name} = {drawn(W, to, std) if std else constant(W, 0.0, to)}")
-    lines.append(wrapped("return ", names_of(listing.parameters), ""))
+    lines.append(f"return {', '.join(names_of(listing.parameters))}")
     return "\n".join([f"def initialize({', '.join([*given(to.module), *given(to.generator)])}):", *indented(lines)])
 
 
 def _train(listing: Listing, to: Language) -> str:
     loop = [f"{M.name} = {mask(M, to)}" for M in listing.randoms]
-    loop.append(called(step_outputs(listing), "step", [*given(to.module), *step_inputs(listing), *one_rate(listing)]))
+    inputs = [*given(to.module), *step_inputs(listing), *one_rate(listing)]
+    loop.append(f"{', '.join(step_outputs(listing))} = step({', '.join(inputs)})")
     before = [rows(listing, to)] if listing.randoms else []  # whose masks have n rows
     before += [f"{s.name} = {constant(s, v, to)}" for s, v in listing.states]
     before += [f"{r.name} = {constant(r, 'lr', to)}" for r in listing.rates]
@@ -97,8 +98,8 @@ def train_function(listing: Listing, to: Language, before: Iterable[str], loop: 
     lines = ['"""Repeat the step on all rows: the trained parameters."""']
     lines += [*before, "for epoch in range(epochs):"]
     lines += indented([*loop, "if epoch % 20 == 0:", f'{INDENT}print(f"epoch {{epoch:3d}}  loss {{float(loss):.6f}}")'])
-    lines.append(wrapped("return ", names_of(listing.parameters), ""))
-    return "\n".join([wrapped("def train(", [*inputs, "epochs", "lr"], "):"), *indented(lines)])
+    lines.append(f"return {', '.join(names_of(listing.parameters))}")
+    return "\n".join([f"def train({', '.join([*inputs, 'epochs', 'lr'])}):", *indented(lines)])
 
 
 def main(listing: Listing, to: Language) -> list[str]:
@@ -109,17 +110,19 @@ def main(listing: Listing, to: Language) -> list[str]:
     shapes = ", ".join(f"{d.name} {show(d.shape)}" for d in listing.data)
     lines = [line for line in to.seed.splitlines() if line]
     lines += ["", f"# Your own data go here: {shapes}.", "n = 200"]
-    lines += [f"{X.name} = {drawn(X, to, 1)}" for X in normal]
+    lines += [f"{X.name} = {drawn(X, to)}" for X in normal]
     lines += to.write(lower(targets, to.words), to, {}, {})
     lines += [f"{w.name} = {constant(w, 1.0, to)}" for w in ones]
     lines += ["", f"{', '.join(parameters)} = initialize({', '.join([*given(to.module), *random])})"]
     inputs = [*given(to.module), *names_of(listing.data), *parameters, *(random if listing.randoms else [])]
-    return [*lines, called(parameters, "train", [*inputs, "epochs=101", f"lr={listing.rate}"])]
+    inputs += ["epochs=101", f"lr={listing.rate}"]
+    return [*lines, f"{', '.join(parameters)} = train({', '.join(inputs)})"]
 
 
-def drawn(M: Node, to: Language, std: float) -> str:
+def drawn(M: Node, to: Language, std: float = 1) -> str:
     """A matrix of normal random numbers."""
-    return to.normal.format(rows=M.shape[0], columns=M.shape[1], std=std)
+    template = to.standard if std == 1 and to.standard else to.normal
+    return template.format(rows=M.shape[0], columns=M.shape[1], std=std)
 
 
 def mask(M: Node, to: Language) -> str:
@@ -135,15 +138,11 @@ def one_rate(listing: Listing) -> list[str]:
 def constant(M: Node, value: float | str, to: Language) -> str:
     """A matrix of one number, which may have a name."""
     rows, columns = map(str, M.shape)
-    if not value:
-        return to.zeros.format(rows=rows, columns=columns)
-    return filled(
-        to.full,
-        [Code(value if isinstance(value, str) else repr(value), ATOM, (1, 1))],
-        M.shape,
-        rows=rows,
-        columns=columns,
-    ).text
+    number = Code(value if isinstance(value, str) else repr(value), ATOM, (1, 1))
+    if own := to.single if M.shape == (1, 1) else to.row if M.shape[0] == 1 else "":
+        return own.format(number.text, columns=columns)
+    template = to.full if value else to.zeros
+    return filled(template, [number], M.shape, rows=rows, columns=columns).text
 
 
 def given(argument: str) -> list[str]:
@@ -154,20 +153,3 @@ def given(argument: str) -> list[str]:
 def indented(lines: Iterable[str]) -> list[str]:
     """Lines one level deeper."""
     return [f"{INDENT}{line}" if line else "" for text in lines for line in text.split("\n")]
-
-
-def wrapped(before: str, items: Sequence[str], after: str, room: int = WIDTH - 8) -> str:
-    """Items on one line, or else on lines of their own in brackets."""
-    line = f"{before}{', '.join(items)}{after}"
-    if len(line) <= room:
-        return line
-    opening, closing = (before, after) if before.endswith("(") else (f"{before}(", f"){after}")
-    body = textwrap.fill(", ".join(items) + ",", WIDTH - 8, initial_indent=INDENT, subsequent_indent=INDENT)
-    return f"{opening}\n{body}\n{closing}"
-
-
-def called(targets: Sequence[str], function: str, arguments: Sequence[str]) -> str:
-    """What a function returns, under names."""
-    left = wrapped("", targets, "", room=WIDTH // 2)
-    used = len(left.split("\n")[-1]) + len(" = ")
-    return f"{left} = {wrapped(f'{function}(', arguments, ')', room=WIDTH - 8 - used)}"

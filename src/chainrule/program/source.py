@@ -9,6 +9,7 @@ from chainrule.calls import shown
 from chainrule.derive import Equation
 from chainrule.errors import DataError, UnknownNameError, nearest
 from chainrule.expr import Node, define, define_op, is_atom, symbol_op, toposort, toposort_to_names
+from chainrule.program.breaking import fitted
 from chainrule.program.end_to_end import end_to_end
 from chainrule.program.language import Language
 from chainrule.program.languages import LANGUAGES, find_language
@@ -75,7 +76,7 @@ def source(expressions: Mapping[str, Node], *, language: str = "numpy") -> str:
     for s in statements:
         if to.annotated and s.target in again and reads_elsewhere(s, s.target):
             raise DataError(f"{s.target!r} would be written over while it is read: give the result another name")
-    return "\n".join(to.write(statements, to, {name: name for name in again}, notes))
+    return fitted("\n".join(to.write(statements, to, {name: name for name in again}, notes)), to)
 
 
 def _check_names(defined: Iterable[Node], to: Language) -> None:
@@ -98,11 +99,16 @@ def program(listing: Listing, language: str, part: str, *, flat: bool = False) -
     to = find_language(language)
     if part not in PARTS:
         raise UnknownNameError(f"unknown part {part!r}{nearest(part, PARTS)}")
-    if flat:
-        return _flat(listing, to, part)
-    if part not in PHASES:
-        write = to.step if part == "step" else to.program
-        return write(listing, lower(listing.equations, to.words, whole=True), to)
+    write = _flat if flat else _phase if part in PHASES else _whole
+    return fitted(write(listing, to, part), to)
+
+
+def _whole(listing: Listing, to: Language, part: str) -> str:
+    write = to.step if part == "step" else to.program
+    return write(listing, lower(listing.equations, to.words, whole=True), to)
+
+
+def _phase(listing: Listing, to: Language, part: str) -> str:
     every = to.prepare(lower(listing.equations, to.words))  # so that no two parts give one name to different things
     statements = [s for s in every if s.phase in PHASES[part]]
     names = in_place(listing, statements)

@@ -60,6 +60,7 @@ class Notation:
     span: str  # from {0} to {1}
     over: str | None = None  # the sign before a coefficient's denominator, where it stands behind the matrix
     fraction: str | None = None  # or: a coefficient is a fraction in front of it, and so are short quotients
+    spelt: bool = False  # is a matrix full of one number always written with its ones, but beside others in a sum?
 
 
 # ---- putting parts together
@@ -94,7 +95,7 @@ def fill(form: Form, operands: Mapping[str, Written], to: Notation) -> Written:
 
 def beside(a: Piece, b: Piece) -> Piece:
     """Two pieces as one."""
-    return replace(a, text=a.text + b.text, width=a.width + b.width)
+    return Piece(a.text + b.text, a.width + b.width, a.level, a.operator)
 
 
 def width_of(written: Written, to: Notation) -> float:
@@ -109,7 +110,8 @@ def solid(written: Written, to: Notation) -> Written:
 
 def deeper(written: Written) -> Written:
     """As a part of a formula around it."""
-    return replace(written, pieces=tuple(replace(p, level=p.level + 1) for p in written.pieces))
+    pieces = tuple(Piece(p.text, p.width, p.level + 1, p.operator) for p in written.pieces)
+    return Written(pieces, written.binds, written.tall, written.constant)
 
 
 def bracketed(written: Written, to: Notation) -> Written:

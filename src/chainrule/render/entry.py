@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -34,6 +34,8 @@ from chainrule.render.lines import Piece, Written, broken, joined
 from chainrule.render.notation import compose, is_ones
 from chainrule.render.text import TEXT, WIDTH, formula, formula_lines, sentence_lines
 from chainrule.render.worked import entries
+from chainrule.rewrite import Rewriter, Step
+from chainrule.rules import names_are_used
 from chainrule.shapes import show
 from chainrule.stack import block_op, bounds, hstack_op, vstack_op
 
@@ -66,8 +68,7 @@ def in_words(node: Node, i: int, j: int) -> str:
     if node.op is add_op:
         return _sum_in_words(node, i, j)
     if node.op is hadamard_op:
-        first, second = (_grouped(a, i, j) for a in node.args)
-        return f"{first}{'' if ' ' not in first + second else ','} times {second}"
+        return _factors_in_words(node, i, j)
     if node.op is scale_op:
         number, exponents = node.value
         k = formula(scale(full(1, (1, 1)), number, *zip(node.args[1:], exponents, strict=True)))
@@ -81,6 +82,17 @@ def in_words(node: Node, i: int, j: int) -> str:
         return f"{_name(node)} of {' and '.join(_grouped(a, i, j) for a in node.args)}"
     line, at = ("row", i) if function.axis else ("column", j)
     return f"entry {j if function.axis else i} of {_name(node)} of {line} {at} of {_spoken(node.args[0])}"
+
+
+def _factors_in_words(node: Node, i: int, j: int) -> str:
+    """A product of several; one of a row and a column needs no brackets where it is the first."""
+    factors: list[Node] = []
+    while node.op is hadamard_op:
+        node, factor = node.args
+        factors.insert(0, factor)
+    first = in_words(node, i, j) if factors[1:] and node.op is matmul_op else _grouped(node, i, j)
+    words = [first, *(_grouped(factor, i, j) for factor in factors)]
+    return (", times " if any(" " in word for word in words) else " times ").join(words)
 
 
 def _sum_in_words(node: Node, i: int, j: int) -> str:
@@ -258,6 +270,33 @@ def entry_text(e: Equation, i: int, j: int, values: Mapping[str, Array], digits:
         lines += [f"  = {joined(first)}", *(f"    {joined(line)}" for line in cut)]
     lines.append(f"  = {entries([result], digits)[0]}")
     return "\n".join([*lines, *(line for reason in reasons for line in sentence_lines(reason, 2))])
+
+
+def shares(
+    e: Equation,
+    steps: Iterable[Step],
+    i: int,
+    j: int,
+    values: Mapping[str, Array],
+    digits: int,
+    names: Mapping[Node, Node],
+) -> list[str]:
+    """What a function of whole rows or columns passes on to an entry, in symbols and in numbers, where e says less.
+
+    `names` are those that equations give to expressions.
+    """
+    said = []
+    for s in steps:
+        if s.via is None or not is_function(s.via[0]) or function_of(s.via[0]).axis is None:
+            continue
+        after = Rewriter(names_are_used(names))(s.after)
+        if after.shape != e.shape or formula(after) == formula(e.expression):
+            continue
+        scalars, _ = _looked_up(replace(e, expression=after), i, j, values)
+        symbols = symbols_in(scalars, TEXT, formula, "{0}[{1}]").text
+        numbers = numbers_in(scalars, TEXT, lambda node: values[str(node.name)], digits).text
+        said.append(f"what comes back from all of them is [{i},{j}] of {formula(after)}: {symbols} = {numbers}")
+    return said
 
 
 def entry_latex(e: Equation, i: int, j: int, values: Mapping[str, Array], digits: int, reasons: Sequence[str]) -> str:

@@ -26,6 +26,7 @@ from chainrule.shapes import Shape, Size
 Derivatives = Literal["delta", "partial"]
 LINE = 66.0  # letters in a line of an A4 article at 10 points, 345 points wide
 GAPS = 6.5  # letters for the sign = and the space before the shape
+UNBROKEN = 20  # lines of a display that stay on one page: a third of it
 QUAD = 2.0  # letters of one \quad
 
 GREEK = frozenset({
@@ -275,20 +276,24 @@ def steps_latex(
     multiples: Collection[str] = (),
     notes: Iterable[str] = (),
 ) -> str:
-    """For each equation a sentence, and every step to it with its reason, as an `align*` of its own."""
+    r"""For each equation a sentence, and every step to it with its reason, as an `align*` of its own.
+
+    A long one stands in braces with `\allowdisplaybreaks`, so that a page may end inside.
+    """
     names = {str(n.name) for e, _, _ in listed for n in toposort(e.expression) if is_atom(n)}
-    to = alphabet(derivatives, names | {e.name for e, _, _ in listed}, multiples)
+    to = replace(alphabet(derivatives, names | {e.name for e, _, _ in listed}, multiples), spelt=True)
     said = [_display([rf"&\rlap{{\text{{{_note(note, derivatives)}}}}}" for note in notes])] if notes else []
     return "\n\n".join([*said, *(_steps(e, lead, steps, to) for e, lead, steps in listed)])
 
 
 def _steps(e: Equation, lead: str, shown: Sequence[Shown], to: Notation) -> str:
-    def formula(node: Node, before: str) -> list[str]:
+    def formula(node: Node, before: str, to: Notation = to) -> list[str]:
         pieces = (to.name(node.value) if node.op is define_op else compose(node, to)).pieces
         first, *more = broken(pieces, LINE - GAPS, LINE - GAPS, _indent, to.space)
         return [f"{before} {joined(first)}", *(f"&{_quads(line[0])} {{}}{joined(line)}" for line in more)]
 
-    rows = [*formula(e.expression, f"{to.name(e.name).text} &="), *_words(lead)]
+    plain = replace(to, spelt=False)
+    rows = [*formula(e.expression, f"{to.name(e.name).text} &=", plain), *_words(lead)]
     for each in shown:
         rows += [rf"&\textit{{{_escaped(line)}}}" for line in textwrap.wrap(each.title, int(LINE - GAPS))]
         for s in each.steps:
@@ -297,9 +302,11 @@ def _steps(e: Equation, lead: str, shown: Sequence[Shown], to: Notation) -> str:
     return _display(rows)
 
 
-def _display(rows: Iterable[str]) -> str:
+def _display(rows: Sequence[str]) -> str:
+    """An `align*`; inside a long one a page may end."""
     body = " \\\\\n".join(f"  {row}" for row in rows)
-    return f"\\begin{{align*}}\n{body}\n\\end{{align*}}"
+    display = f"\\begin{{align*}}\n{body}\n\\end{{align*}}"
+    return f"{{\\allowdisplaybreaks\n{display}}}" if len(rows) > UNBROKEN else display
 
 
 def _words(sentence: str) -> list[str]:

@@ -66,10 +66,11 @@ def compose(root: Node, notation: Notation) -> Written:
     memo: Memo = {}
     for node in toposort_to_names(root):
         written = _WRITERS.get(node.op, _function)(node, memo, notation)
-        memo[node] = replace(written, constant=_is_constant(node, memo))
+        constant = _is_constant(node, memo)
+        memo[node] = written if written.constant == constant else replace(written, constant=constant)
         if len(written.pieces) > LONGEST or sum(p.width for p in written.pieces) > LONGEST:
             raise ValueError(f"this formula has more than {LONGEST} letters: give names to its parts with define()")
-    return _constant_matrix(root, memo, notation) if _fills(root, memo, is_size) else memo[root]
+    return _constant_matrix(root, memo, notation) if _fills(root, memo, is_size, notation) else memo[root]
 
 
 # ---- the operations of the core
@@ -142,7 +143,8 @@ def _hadamard(node: Node, memo: Memo, to: Notation) -> Written:
 
 def _beside_sign(node: Node, memo: Memo, to: Notation, others: Iterable[Node]) -> Written:
     """A factor of a product entry by entry; a number would join a coefficient in front of it."""
-    written = _beside_entries(node, memo, to, others)
+    spelt = _fills(node, memo, is_atom, to) if to.spelt else False
+    written = _constant_matrix(node, memo, to) if spelt else _beside_entries(node, memo, to, others)
     return operand(written, to, ATOM + 1 if written.constant else POSTFIX)
 
 
@@ -186,19 +188,24 @@ def _constant_matrix(node: Node, memo: Memo, to: Notation) -> Written:
     row = fill(Form(to.transposed, POSTFIX), {"0": column}, to)
     ones = [column] if node.shape[1] == 1 else [row] if node.shape[0] == 1 else [column, row]
     shown, inner = side_by_side(ones, to, PRODUCT), _untransposed(node)
-    if inner.op is scale_op and _is_filled(inner.args[0]):
+    if inner.op is scale_op and _is_filled(inner.args[0]) and not to.spelt:
         return _scale(inner, memo, to, filling=shown)
-    if inner.op is full_op and inner.value == 1:
+    if inner.op is ones_op or (inner.op is full_op and inner.value == 1):
         return shown
     return side_by_side([operand(memo[node], to, POSTFIX), shown], to, PRODUCT, to.apart)
 
 
-def _fills(node: Node, memo: Memo, alone: Callable[[Node], bool]) -> bool:
-    """Is it a constant matrix whose number would look 1 x 1, as 1' A 1 does? What may stand `alone` does not."""
+def _fills(node: Node, memo: Memo, alone: Callable[[Node], bool], to: Notation | None = None) -> bool:
+    """Is it a constant matrix whose number would look 1 x 1, as 1' A 1 does? What may stand `alone` does not.
+
+    In a notation that spells them out, every one is.
+    """
     scaled = _untransposed(node)
-    if node.shape == (1, 1) or scaled.op is not scale_op or not memo[node].constant:
+    if node.shape == (1, 1) or not memo[node].constant:
         return False
-    return not all(memo[s].constant or alone(s) for s in scaled.args[1:])
+    if to and to.spelt:
+        return True
+    return scaled.op is scale_op and not all(memo[s].constant or alone(s) for s in scaled.args[1:])
 
 
 def _scale(node: Node, memo: Memo, to: Notation, *, negate: bool = False, filling: Written | None = None) -> Written:

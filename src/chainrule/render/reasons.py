@@ -27,14 +27,15 @@ from chainrule.expr import (
 from chainrule.functions import function_of, is_function
 from chainrule.layers import ROWS
 from chainrule.render.notation import is_ones
-from chainrule.render.text import formula
-from chainrule.rewrite import Rewriter, Step
+from chainrule.render.text import spelt
+from chainrule.rewrite import MULTIPLE, Rewriter, Step
 from chainrule.shapes import Shape, show
 from chainrule.stack import block_op, hstack_op, vstack_op
 from chainrule.transposes import transposes_go_inward
 
 BRACKETED = (transpose_op, hstack_op, vstack_op, block_op)  # clear without more brackets
 Index = int | str  # a number, or a letter for any
+SIDES, ORDINALS = ("left", "right"), ("first", "second", "third")
 LONG = 18  # letters: a longer factor is spoken of, not repeated
 
 
@@ -56,24 +57,27 @@ def why(step: Step, i: Index = "i", j: Index = "j") -> str:
     if Y.op is matmul_op:
         return _of_product(step, Y, place, i, j)
     if Y.op is scale_op:
-        return _of_coefficient(Y, place)
+        return _of_the_whole(step, Y) if step.rule == MULTIPLE else _of_coefficient(Y, place)
     i, j = _index(operand.shape, i, j)
     if Y.op is transpose_op:
         return f"[{i},{j}] of {_called(operand, 'it')} is [{j},{i}] of its transpose"
     if Y.op is hadamard_op:
-        other = _called(Y.args[1 - place], "the other factor")
-        return f"entry by entry: [{i},{j}] of {_called(operand, 'one factor')} meets only [{i},{j}] of {other}"
+        one, other = _operand(Y, place, "one factor"), _operand(Y, 1 - place, "the other factor")
+        return f"entry by entry: [{i},{j}] of {one} meets only [{i},{j}] of {other}"
     if Y.op in (hstack_op, vstack_op):
-        return f"each entry of {_called(operand, 'a part')} stands once in the stack: its block of the derivative"
+        return f"each entry of {_operand(Y, place, 'a part')} stands once in the stack: its block of the derivative"
     if Y.op is block_op:
         return f"each entry of the block is one of {_called(operand, 'the whole')}: what is beside it has derivative 0"
     function = function_of(Y)
     if function.whole:
-        return f"{step.rule}: every entry may depend on every entry of {_called(operand, 'its operand')}"
+        return f"{step.rule}: every entry may depend on every entry of {_operand(Y, place, 'its operand')}"
     if function.axis is None:
-        here = f"[{i},{j}] of {_called(Y, step.rule)} depends on [{i},{j}] of {_called(operand, 'its operand')} alone"
+        here = f"[{i},{j}] of {_called(Y, step.rule)} depends on [{i},{j}] of {_operand(Y, place, 'its operand')} alone"
         return f"{here}: times the slope of {step.rule} there"
     line = "row" if function.axis else "column"
+    if isinstance(place_of := i if function.axis else j, int):
+        mixed, x = _called(Y, step.rule), _called(operand, "its operand")
+        return f"{x}[{i},{j}] changes every entry of {line} {place_of} of {mixed}, and no other {line}"
     return f"{step.rule} mixes the entries of one {line} and no two {line}s: its Jacobian is applied {line} by {line}"
 
 
@@ -87,7 +91,9 @@ def _of_product(step: Step, Y: Node, place: int, i: Index, j: Index) -> str:
     operand, other = Y.args[place], Y.args[1 - place]
     adds_up = (place == 1) == (other.op is transpose_op)  # 1' M or M 1, not 1 b or c 1'
     if is_ones(other) and adds_up:
-        return "each entry is one of those that are added up: it has the derivative of their sum"
+        added, line = (_called(operand, "A"), "column" if place else "row")
+        total = f"{spelt(other)} {added}" if place else f"{added} {spelt(other)}"
+        return f"{total} adds up every {line}: each entry of {added} has the derivative of the sum of its {line}"
     of = operand.args[0] if operand.op is transpose_op else operand
     i, j = _index(of.shape, i, j)
     r, c = (j, i) if of is not operand else (i, j)  # its place in the product
@@ -102,7 +108,10 @@ def _of_product(step: Step, Y: Node, place: int, i: Index, j: Index) -> str:
         return f"{added}: the sum over k of {coefficient(signal)} is {result}"
     partner = _entry(other, *meets, "B" if place == 0 else "A")
     product = f"{_called(Y.args[0], 'A')} {_called(Y.args[1], 'B')}"
-    met = f"{_entry(of, i, j, 'A' if place == 0 else 'B')} meets {partner} in [{there[0]},{there[1]}] of {product}"
+    side = f"the {SIDES[place]} " if operand is other else ""
+    met = (
+        f"{side}{_entry(of, i, j, 'A' if place == 0 else 'B')} meets {partner} in [{there[0]},{there[1]}] of {product}"
+    )
     terms = [signal, partner] if (place == 0) == (of is operand) else [partner, signal]
     passed = coefficient(" ".join(terms))
     if summed == 1:
@@ -111,7 +120,7 @@ def _of_product(step: Step, Y: Node, place: int, i: Index, j: Index) -> str:
 
 
 def _spoken(node: Node) -> str:
-    written = formula(node)
+    written = spelt(node)
     return written if len(written) <= 2 * LONG else "the share"
 
 
@@ -121,7 +130,7 @@ def _bare(G: Node) -> tuple[Node, Callable[[str], str]]:
         return G, str
     number, exponents = G.value
     powers = list(zip(G.args[1:], exponents, strict=True))
-    return G.args[0], lambda term: formula(scale(apply(symbol_op, shape=(1, 1), value=Symbol(term)), number, *powers))
+    return G.args[0], lambda term: spelt(scale(apply(symbol_op, shape=(1, 1), value=Symbol(term)), number, *powers))
 
 
 def _entry(node: Node, r: Index, c: Index, otherwise: str) -> str:
@@ -143,18 +152,33 @@ def _by_the_matrix(step: Step, share: Node) -> Node:
     return Rewriter((transposes_go_inward,))(share.T) if Y.args[i].op is transpose_op else share
 
 
+def _of_the_whole(step: Step, Y: Node) -> str:
+    k = spelt(step.after)
+    return f"{step.equation} is {k} times the derivative of {_called(Y.args[0], 'the loss')}: the chain starts from {k}"
+
+
 def _of_coefficient(Y: Node, i: int) -> str:
     number, exponents = Y.value
-    k = formula(scale(full(1, (1, 1)), number, *zip(Y.args[1:], exponents, strict=True)))
+    k = spelt(scale(full(1, (1, 1)), number, *zip(Y.args[1:], exponents, strict=True)))
     return f"a factor {k} stays" if i == 0 else f"the factor {k} changes with {_called(Y.args[i], 'its scalar')}"
 
 
 def _called(node: Node, otherwise: str) -> str:
     """A factor as it is written, if that is short."""
-    written = str(node.name) if is_atom(node) else formula(node)
+    written = str(node.name) if is_atom(node) else spelt(node)
     bracketed = written if is_atom(node) or node.op in BRACKETED or is_function(node) else f"({written})"
     short = bracketed if node.op is not matmul_op else written
     return short if len(short) <= LONG else otherwise
+
+
+def _operand(Y: Node, place: int, otherwise: str) -> str:
+    """An operand as it is written, and which one, where others are written alike."""
+    operand = Y.args[place]
+    called = _called(operand, otherwise)
+    if sum(_called(a, otherwise) == called for a in Y.args) == 1:
+        return called
+    which = SIDES[place] if Y.op is hadamard_op else dict(enumerate(ORDINALS)).get(place, f"{place + 1}th")
+    return f"the {which} {called.removeprefix('the ').removeprefix('one ').removeprefix('its ').removeprefix('a ')}"
 
 
 def entry_reasons(e: Equation, steps: Iterable[Step], i: int, j: int) -> list[str]:
@@ -200,7 +224,7 @@ def also_fits(step: Step) -> tuple[str, ...]:
             if first.shape[1] == second.shape[0] and (first.shape[0], second.shape[1]) == wanted:
                 product = first @ second
                 if product is not _bare(step.after)[0]:
-                    found.append(formula(_by_the_matrix(step, product)))
+                    found.append(spelt(_by_the_matrix(step, product)))
     return tuple(found)
 
 
@@ -223,7 +247,7 @@ def reached(name: str, equations: Iterable[Equation], steps: Iterable[Step]) -> 
         return f"{name} enters the loss itself"
     only = "only " if len(users) == 1 else ""
     way = f"the loss reaches {name} {only}through {' and '.join(through)}{', and directly' if directly else ''}"
-    return way + "".join(f"; {formula(passed_on(s))} {_brings(s)}" for s in signals_passed_on(steps))
+    return way + "".join(f"; {spelt(passed_on(s))} {_brings(s)}" for s in signals_passed_on(steps))
 
 
 def signals_passed_on(steps: Iterable[Step]) -> Iterator[Step]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import textwrap
 from collections.abc import Iterable
+from dataclasses import replace
 
 from chainrule.asked import check_expression
 from chainrule.derive import Equation
@@ -57,6 +58,7 @@ TEXT = Notation(
     span="{0}:{1}",
     over="/",
 )
+SPELT = replace(TEXT, spelt=True)  # for steps, in which a matrix of ones would look like the number 1
 
 
 def text(expression: Node) -> str:
@@ -84,14 +86,19 @@ def text(expression: Node) -> str:
     return write(expression, TEXT)
 
 
-def formula(expression: Node) -> str:
+def formula(expression: Node, to: Notation = TEXT) -> str:
     """An expression on one line; what has a name is called by it, and not opened."""
-    return str(expression.value) if expression.op is define_op else write(expression, TEXT)
+    return str(expression.value) if expression.op is define_op else write(expression, to)
 
 
-def formula_lines(expression: Node, head: str = "", width: int = WIDTH) -> list[str]:
+def spelt(expression: Node) -> str:
+    """The same in a step, where a matrix full of ones is 1 1', that it is not taken for the number."""
+    return formula(expression, SPELT)
+
+
+def formula_lines(expression: Node, head: str = "", width: int = WIDTH, to: Notation = TEXT) -> list[str]:
     """An expression after what stands before it, on lines that are no wider."""
-    pieces = TEXT.name(expression.value).pieces if expression.op is define_op else compose(expression, TEXT).pieces
+    pieces = TEXT.name(expression.value).pieces if expression.op is define_op else compose(expression, to).pieces
     line, *more = broken(pieces, width - len(head), width - len(head), _indent, TEXT.space)
     return [head + joined(line), *(" " * (len(head) + _indent(each[0])) + joined(each) for each in more)]
 

@@ -8,21 +8,23 @@ from typing import Any, Literal, get_args
 
 from chainrule.derive import Derived, Equation
 from chainrule.errors import UnknownNameError, nearest
-from chainrule.expr import full, full_op, is_atom, ones_op, walk
+from chainrule.expr import full_op, is_atom, ones_op, walk
 from chainrule.matrix_functions import is_identity
 from chainrule.render.latex import equations_latex, steps_latex
-from chainrule.render.reasons import Shown, is_bookkeeping, reached, signals_passed_on, warning, why
-from chainrule.render.text import WIDTH, equations_text, formula, formula_lines, sentence_lines
+from chainrule.render.reasons import Shown, is_bookkeeping, reached, warning, why
+from chainrule.render.text import SPELT, WIDTH, equations_text, formula_lines, sentence_lines, spelt
 from chainrule.rewrite import Step
 from chainrule.shapes import show
 
 Depth = Literal["equations", "rules", "steps", "algebra"]
-ONES = "where a matrix must stand, 1 is a column of ones, 1' a row of them, and in a sum or beside ∘ a whole matrix"
+ONES = (
+    "beside a matrix, 1 is a column of ones, 1' a row of them, 1 1' a matrix of them, and (1) the number; in a sum "
+    "with a matrix, 1 stands for each of its entries"
+)
 ALIKE = "steps of which both sides read alike are left out"
 DEPTHS: tuple[str, ...] = get_args(Depth)
 STEPS = ("steps", "algebra")  # the depths that show steps: with a reason for each, or for all but the bookkeeping
 FEW = 3  # steps of bookkeeping whose formulas are shown
-ONE = full(1, (1, 1))
 
 
 def view_text(derived: Derived, depth: str) -> str:
@@ -65,7 +67,7 @@ def legend(steps: Sequence[Step], indent: int = 0) -> list[str]:
 
 def reads_alike(step: Step) -> bool:
     """Do both sides look the same, as where a column times a row of ones is the matrix of ones?"""
-    return step.via is None and formula(step.before) == formula(step.after)
+    return step.via is None and spelt(step.before) == spelt(step.after)
 
 
 def _shown(derived: Derived, e: Equation, *, every: bool) -> Iterator[Shown]:
@@ -95,7 +97,7 @@ def _lead(derived: Derived, e: Equation) -> str:
 
 def _check(depth: str) -> None:
     if depth not in DEPTHS:
-        raise UnknownNameError(f"a view is one of {', '.join(DEPTHS)}, got {depth!r}{nearest(depth, DEPTHS)}")
+        raise UnknownNameError(f"unknown view {depth!r}{nearest(str(depth), DEPTHS)}")
 
 
 def _explained(derived: Derived, *, every: bool) -> Iterator[str]:
@@ -106,12 +108,10 @@ def _explained(derived: Derived, *, every: bool) -> Iterator[str]:
     for e in derived.equations:
         yield from _headed(e)
         yield from sentence_lines(_lead(derived, e), 2)
-        if e.name in before:
-            yield from formula_lines(before[e.name].expression, f"  in rows, as the network has it, {e.name} = ")
+        if e.name in before and (steps_of(derived, e) or spelt(before[e.name].expression) != spelt(e.expression)):
+            yield from formula_lines(before[e.name].expression, f"  as the network has it, in rows: {e.name} = ")
         for shown in _shown(derived, e, every=every):
             yield from _in_text(shown, said)
-        if times := _multiple(derived, e):
-            yield from sentence_lines(times, 2)
         yield ""
 
 
@@ -130,7 +130,7 @@ def _in_text(shown: Shown, said: set[str]) -> Iterator[str]:
     shapes = " -> ".join(dict.fromkeys(map(show, s.shapes)))
     yield f"  {shown.title}".ljust(WIDTH - len(shapes)) + shapes
     sign = "=" if s.via is None else "->"
-    line = f"     {formula(s.before)}  {sign}  {formula(s.after)}"
+    line = f"     {spelt(s.before)}  {sign}  {spelt(s.after)}"
     yield from [line] if len(line) <= WIDTH else _below(s, sign)
     for sentence in shown.sentences if s.via is not None or s.rule not in said else ():
         yield from sentence_lines(sentence, 7)
@@ -139,7 +139,7 @@ def _in_text(shown: Shown, said: set[str]) -> Iterator[str]:
 
 def _in_short(shown: Shown) -> Iterator[str]:
     """On one line, if there is room for the formulas."""
-    formulas = "".join(f":  {formula(s.before)}  =  {formula(s.after)}" for s in shown.steps)
+    formulas = "".join(f":  {spelt(s.before)}  =  {spelt(s.after)}" for s in shown.steps)
     line = f"  {shown.title}{formulas}"
     yield from [line] if len(line) <= WIDTH else sentence_lines(shown.title, 2, 5)
     if len(line) > WIDTH:
@@ -148,15 +148,4 @@ def _in_short(shown: Shown) -> Iterator[str]:
 
 
 def _below(s: Step, sign: str) -> list[str]:
-    return [*formula_lines(s.before, "     "), *formula_lines(s.after, f"  {sign:<3}")]
-
-
-def _multiple(derived: Derived, e: Equation) -> str:
-    """Where a derivative is a multiple by the name it has, and what comes from the loss itself is not yet one."""
-    k = derived.factors.get(e.name, ONE)
-    own = derived.factors.get(next(each.name for each in derived.equations if each.phase == "loss"), ONE)
-    steps = steps_of(derived, e)
-    if k is own or not any(s.before is ONE and s.via for s in steps):
-        return ""
-    what = "what comes from the loss itself, times" if any(signals_passed_on(steps)) else "times"
-    return f"{what} {formula(k)}: {e.name} is {formula(k)} times the derivative of the loss"
+    return [*formula_lines(s.before, "     ", to=SPELT), *formula_lines(s.after, f"  {sign:<3}", to=SPELT)]
