@@ -9,9 +9,10 @@ from random_networks import draw_case
 import chainrule as cr
 from chainrule.engine import team
 from chainrule.engine.lowering import lowered_step, planned
+from chainrule.engine.map import MapWriter
 from chainrule.engine.programs import EngineOutputs, EngineStep
 from chainrule.engine.resolve import NotLoweredError
-from chainrule.engine.words import GEMM
+from chainrule.engine.words import ADD_RELU, AXPBY_SQUARE, GEMM, MUL_STEP, MUL_TANH, OVER_ROOT
 from chainrule.expr import scalar
 from chainrule.train.engines import ENGINES
 from chainrule.train.step import compile_step
@@ -260,6 +261,41 @@ def test_plain_descent_needs_no_pass_over_the_weights(solver):
     into = [row[1] for row in plan.code if row[0] == GEMM]
 
     assert len(stored.intersection(into)) == 4  # W1, b1, W2, b2 or their velocities
+
+
+@pytest.mark.parametrize(
+    ("spec", "solver", "fused"),
+    [
+        ("5 -> 40 relu -> 3", "sgd", {ADD_RELU, MUL_STEP}),
+        ("5 -> 40 tanh -> 3", "sgd", {MUL_TANH}),
+        *(
+            ("5 -> 40 tanh -> 3", solver, {AXPBY_SQUARE, OVER_ROOT})
+            for solver in ("rmsprop", "adam", "adamw", "nadam", "amsgrad")
+        ),
+        ("5 -> 40 tanh -> 3", "adagrad", {OVER_ROOT}),
+    ],
+)
+def test_operations_in_one_pass_are_those_of_their_parts(spec, solver, fused, monkeypatch):
+    """What is done in one pass, and the same step with every operation by itself."""
+    net, rule, rng = cr.Network(spec), UPDATES[solver], np.random.default_rng(0)
+    data = {"X": rng.standard_normal((64, 5)), "Y": rng.standard_normal((64, 3))}
+    starts = np.array([0, 32, 64])
+
+    def trained():
+        planned.cache_clear()
+        program = EngineStep(net, rule, weighted=False, threads=1)
+        state = {**net.init(random_state=0), **program.initial_states(np.dtype(float))}
+        epoch = program.epoch(state, data, np.arange(64), starts, np.ones(2), {**rule.hyper, "lr": RATE}, 0)
+        return epoch, {int(code) for code in program._team.plan.micro[:, 0]}
+
+    at_once, used = trained()
+    monkeypatch.setattr(MapWriter, "_is", lambda self, n, op: False)
+    apart, general = trained()
+    planned.cache_clear()
+
+    assert fused <= used
+    assert not fused & general
+    agree(at_once, apart, 1e-14)
 
 
 def test_what_is_used_twice_is_not_folded_away():

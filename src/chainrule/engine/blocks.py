@@ -15,6 +15,7 @@ from chainrule.engine.lanes import Lanes, fma
 from chainrule.engine.vector import I32, I64, LINE, WIDE, Vectors
 
 TALL = 8 if WIDE else 6  # rows of a block: 2 TALL sums and three more registers
+LOWER = 4, 2, 1  # rows of the blocks for what is left, fewer than TALL
 AHEAD = 8  # rows
 LONG = 64  # terms of a sum, while which the block that is written comes from memory
 
@@ -100,17 +101,13 @@ class Factors:
             at = builder.gep(a, [builder.mul(i, down)])
             self.block(v, TALL, vectors, at, builder.gep(c, [builder.mul(i, self.ldc)]), masked=masked)
         done = builder.mul(whole, I64(TALL))
-        rest = builder.sub(rows, done)
+        left = builder.sub(rows, done)
         a, c = builder.gep(a, [builder.mul(done, down)]), builder.gep(c, [builder.mul(done, self.ldc)])
-        pairs = builder.udiv(rest, I64(2))
-        with cgutils.for_range(builder, pairs) as loop:
-            i = builder.mul(loop.index, I64(2))
-            at = builder.gep(a, [builder.mul(i, self.row)])
-            self.block(v, 2, vectors, at, builder.gep(c, [builder.mul(i, self.ldc)]), masked=masked)
-        last = builder.mul(pairs, I64(2))
-        with builder.if_then(builder.icmp_signed("<", last, rest)):
-            at = builder.gep(a, [builder.mul(last, self.row)])
-            self.block(v, 1, vectors, at, builder.gep(c, [builder.mul(last, self.ldc)]), masked=masked)
+        for height in LOWER:
+            with builder.if_then(builder.icmp_signed("!=", builder.and_(left, I64(height)), I64(0))):
+                i = builder.and_(left, I64(-2 * height))  # done by those before
+                at = builder.gep(a, [builder.mul(i, self.row)])
+                self.block(v, height, vectors, at, builder.gep(c, [builder.mul(i, self.ldc)]), masked=masked)
 
 
 def column_product() -> Any:

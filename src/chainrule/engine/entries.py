@@ -27,7 +27,7 @@ def _entry(name: str) -> Entry:
     return Entry(1, lambda a, s, t: f(a), COSTLY)
 
 
-_maximum, _exp = _function("maximum"), _function("exp")
+_maximum, _exp, _sqrt = map(_function, ("maximum", "exp", "sqrt"))
 ENTRIES = {code: _entry(name) for name, code in words.WORDS.items()} | {
     words.ADD: Entry(2, lambda a, b, s, t: a + b),
     words.SUB: Entry(2, lambda a, b, s, t: a - b),
@@ -43,6 +43,7 @@ ENTRIES = {code: _entry(name) for name, code in words.WORDS.items()} | {
     words.MUL_STEP: Entry(2, lambda a, b, s, t: a * select(b > 0, b.like(1), 0)),
     words.MUL_TANH: Entry(2, lambda a, b, s, t: a * fma(-b, b, 1)),  # a (1 - b b)
     words.AXPBY_SQUARE: Entry(2, lambda a, b, s, t: fma(s, a, t * b * b)),
+    words.OVER_ROOT: Entry(2, lambda a, b, s, t: a / (_sqrt(s * b) + t)),
 }
 one_entry = one_of(ENTRIES)
 

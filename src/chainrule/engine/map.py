@@ -26,6 +26,7 @@ from chainrule.engine.words import (
     MUL_STEP,
     MUL_TANH,
     NUMBER,
+    OVER_ROOT,
     ROW,
     SCALE,
     SHIFT,
@@ -34,7 +35,7 @@ from chainrule.engine.words import (
     WORDS,
 )  # fmt: skip
 from chainrule.expr import Node, Op, add_op, full_op, hadamard_op, scale_op, walk
-from chainrule.primitives import maximum, reciprocal, step
+from chainrule.primitives import maximum, reciprocal, sqrt, step
 from chainrule.program.lower import repeat_op
 
 REGISTERS = 48  # blocks that a MAP keeps at a time
@@ -203,12 +204,20 @@ class MapWriter:
             return Form(SCALE, a, s=self.numbers.number(b))
         for x, y in ((a, b), (b, a)):
             if self._is(y, reciprocal.op):
-                return Form(DIV, x, y.args[0])
+                return self._quotient(x, y.args[0])
             if self._is(y, step.op):
                 return Form(MUL_STEP, x, y.args[0])
             if (z := self._one_less_square(y)) is not None:
                 return Form(MUL_TANH, x, z)
         return Form(MUL, a, b)
+
+    def _quotient(self, x: Node, y: Node) -> Form:
+        if self._is(y, add_op):
+            for root, number in (y.args, y.args[::-1]):
+                if self._is(root, sqrt.op) and is_number(number):
+                    under, s = self._scaled(root.args[0])
+                    return Form(OVER_ROOT, x, under, s, self.numbers.number(number))
+        return Form(DIV, x, y)
 
     def _one_less_square(self, n: Node) -> Node | None:
         """The z of 1 - z o z."""

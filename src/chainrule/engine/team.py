@@ -24,7 +24,6 @@ from chainrule.engine.vector import LINE
 
 Array = np.ndarray[Any, Any]
 SHARED = 900_000  # multiply-adds of a step from which a second thread pays
-TRIAL = 60_000_000  # of a call that is to show which number of threads is faster
 SLOW = 4_000_000_000  # of a call, after which Python has a chance to see an interrupt
 WATCHED = 40_000_000_000  # of a minibatch; while a longer one runs, the thread that called waits for an interrupt
 ONCE = "some seconds, once for an installation"
@@ -140,8 +139,8 @@ class Team:
         self.partials[:] = 0.0
         steps, first = len(starts) - 1, 0
         while first < steps:
-            team, trial = (self.threads, False) if self.pace is None else self.pace.threads()
-            last = min(steps, first + max(1, int((TRIAL if trial else SLOW) / max(work, 1.0))))
+            team, trial = (self.threads, None) if self.pace is None else self.pace.threads()
+            last = min(steps, first + max(1, int((trial or SLOW) / max(work, 1.0))))
             began = time.perf_counter()
             self._together(part(first, last, team), team, watch=work > WATCHED)
             if self.pace is not None:

@@ -7,11 +7,12 @@ COPY, ADD, SUB, MUL, DIV, MAXIMUM, MINIMUM, AXPBY, SCALE, SHIFT = range(10)
 ADD_RELU, MUL_STEP, MUL_TANH, AXPBY_SQUARE = range(10, 14)  # common pairs and triples of these in one pass
 ROW, COLUMN, NUMBER, FILL = range(14, 18)  # a row or a column repeated, a stored or plain number
 SUM, SHIFT_TWICE = 18, 19  # a partial sum; a + s + t
+OVER_ROOT = 20  # a / (sqrt(s b) + t), of the updates that divide by a root
 UNARY = (
     "reciprocal", "sqrt", "abs", "sign", "step", "exp", "log", "log1p", "expm1", "tanh", "logistic", "softplus",
     "erf", "erfc", "sin", "cos", "log_softplus", "x_log_x", "power",
 )  # fmt: skip
-WORDS: dict[str, int] = {"maximum": MAXIMUM, "minimum": MINIMUM} | {name: 20 + i for i, name in enumerate(UNARY)}
+WORDS: dict[str, int] = {"maximum": MAXIMUM, "minimum": MINIMUM} | {name: 21 + i for i, name in enumerate(UNARY)}
 COSTLY = frozenset(UNARY[UNARY.index("exp") :])  # worth storing rather than computing twice
 
 # Along the rows of a value.
