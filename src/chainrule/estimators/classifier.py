@@ -89,9 +89,11 @@ class MLPClassifier(ClassifierMixin, MLP):  # type: ignore[misc]
             joint = network is not None and "rows_sum_to_one" in network.layers[-1].ending.facts
             if joint and (y >= 0).all() and np.allclose(y.sum(axis=1), 1):
                 return "distribution", np.arange(y.shape[1])
-        check_classification_targets(y)
-        if type_of_target(y) == "multilabel-indicator":
+        target = type_of_target(y)
+        if target == "multilabel-indicator":
             return "multilabel", np.arange(y.shape[1])
+        if target != "binary":
+            check_classification_targets(y)
         labels = np.unique(column_or_1d(y) if classes is None else np.asarray(classes))
         if len(labels) < 2:
             raise DataError(f"y has one class only, {labels.tolist()[0]!r}: a classifier needs at least 2 classes")
