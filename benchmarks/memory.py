@@ -4,8 +4,9 @@
 
 Memory: each measurement is a process of its own, which imports, loads the data from a file and makes a first fit of 64
 rows, and in a second one then the fit itself. The figure is how much higher the second one's peak (VmHWM on Linux) is;
-beside it the whole peak. Time: one epoch is the difference of two lengths of training; the slope is that of the
-logarithms, so that 1 is time in proportion. Rows are in memory, and in a file by `numpy.load(..., mmap_mode="r")`.
+beside it the whole peak; medians of five processes. Time: one epoch is the difference of two lengths of training; the
+slope is that of the logarithms, so that 1 is time in proportion. Rows are in memory, and in a file by
+`numpy.load(..., mmap_mode="r")`.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import warnings
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from statistics import median
 
 import numpy as np
 
@@ -77,8 +79,13 @@ def memory(folder: Path, *, quick: bool) -> None:
     for rows, columns, hidden, dtype in FITS:
         rows = min(rows, 2000) if quick else rows
         paths = write(folder, rows, columns, dtype)
-        whole = {name: peak(module, hidden, paths, whole=True) for name, module in modules.items()}
-        more = {name: whole[name] - peak(module, hidden, paths, whole=False) for name, module in modules.items()}
+        peaks = {
+            (name, all_rows): median(peak(module, hidden, paths, whole=all_rows) for _ in range(1 if quick else 5))
+            for name, module in modules.items()
+            for all_rows in (False, True)
+        }
+        whole = {name: peaks[name, True] for name in modules}
+        more = {name: whole[name] - peaks[name, False] for name in modules}
         ratio = more["chainrule"] / max(more["sklearn"], 0.1)
         title = f"{rows:,d} x {columns}, {'-'.join(map(str, hidden))}, {dtype}"
         print(f"{title:36}", *(f"{more[name]:10.1f} {whole[name]:7.0f}" for name in modules), f"{ratio:6.2f}x")
