@@ -12,7 +12,7 @@ import chainrule as cr
 from chainrule.engine import pace
 from chainrule.engine.interpreter import STOP
 from chainrule.engine.lowering import lowered_step, planned
-from chainrule.engine.pace import AGAIN, SELDOM, TRIAL, Pace
+from chainrule.engine.pace import AGAIN, SELDOM, SHORT, Pace
 from chainrule.engine.team import Team
 from chainrule.updates import UPDATES
 
@@ -37,32 +37,43 @@ def parts(chosen, seconds, clock, count):
 
 
 def test_both_are_tried_and_the_faster_one_goes_on(clock):
-    assert parts(Pace(4), {1: 2.0, 4: 1.0}, clock, 6)[2:] == [4] * 4
-    assert parts(Pace(4), {1: 1.0, 4: 2.0}, clock, 6)[2:] == [1] * 4
+    assert parts(Pace(4), {1: 2.0, 4: 1.0}, clock, 7) == [1] + [4] * 6
+    assert parts(Pace(4), {1: 1.0, 4: 2.0}, clock, 7) == [1, 4, 4] + [1] * 4
 
 
 def test_the_slower_one_is_tried_again_ever_more_seldom_but_never_given_up(clock):
     chosen = Pace(2)
-    parts(chosen, {1: 1.0, 2: 2.0}, clock, 3)
+    slow = {1: 1.0, 2: 4.0}
+    parts(chosen, slow, clock, 2)
 
-    soon = parts(chosen, {1: 1.0, 2: 2.0}, clock, int(100 * AGAIN) + 2)
-    later = parts(chosen, {1: 1.0, 2: 2.0}, clock, 10_000)  # 100 seconds
+    soon = parts(chosen, slow, clock, int(100 * AGAIN) + 2)
+    later = parts(chosen, slow, clock, 10_000)  # 100 seconds
 
     assert soon.count(2) == 1
     assert 100 / SELDOM - 2 <= later.count(2) <= 100 / SELDOM + 5
 
 
 def test_threads_that_take_time_to_wake_are_not_judged_by_that(clock):
-    """A trial of several threads is so long that what they need to wake, here six times a step, does not decide."""
+    """A trial of several threads is so long that what they take to wake does not decide."""
     chosen, work = Pace(2), 40_000_000
     for _ in range(50):
         threads, trial = chosen.threads()
         steps = int((trial or 100 * work) / work)
         clock[0] += 0.02
-        chosen.note(threads, {1: 1.0, 2: 0.6}[threads] + (threads - 1) * 6 * 0.4 / steps)
+        chosen.note(threads, {1: 1.0, 2: 0.6}[threads] + (threads - 1) * 1.6 / steps)
 
     assert chosen.threads()[0] == 2
-    assert TRIAL[True] < TRIAL[False]
+
+
+def test_a_machine_with_no_room_for_several_threads_is_found_out_by_a_short_trial(clock):
+    chosen, seconds, most = Pace(2), {1: 1.0, 2: 100.0}, []
+    for _ in range(100):
+        threads, trial = chosen.threads()
+        clock[0] += 0.01
+        chosen.note(threads, seconds[threads])
+        most += [trial] if threads == 2 else []
+
+    assert set(most) == {SHORT}
 
 
 def test_it_changes_its_mind_when_the_machine_does(clock):
