@@ -37,7 +37,7 @@ LAYERS = [
     "render evaluate",
     "check",
     "program",
-    "worked remarks",
+    "worked remarks points",
     "engine",
     "derivatives",
     "derivation",

@@ -22,6 +22,7 @@ from chainrule.functions import function_of, is_function
 from chainrule.hessians import hessian as hessian_of
 from chainrule.identities import ANY
 from chainrule.matrix_functions import norm
+from chainrule.points import DRAWS, Values, never_finite, random_values
 from chainrule.products import transposes_leave_sums
 from chainrule.program.source import source
 from chainrule.python_form import called
@@ -31,13 +32,7 @@ from chainrule.render.text import equations_text, sentence_lines, text
 from chainrule.render.views import view_latex
 from chainrule.rewrite import Rewriter, Step
 from chainrule.rules import minus_enters
-from chainrule.shapes import factors
 from chainrule.tangents import dotted, with_tangents
-
-DRAWS = 12  # of random numbers, until the loss is finite and smooth there
-SIZES = (3, 5, 4, 2, 6)  # small, and different from each other
-
-Values = dict[str, Any]
 
 
 @dataclass(frozen=True, eq=False)
@@ -155,7 +150,7 @@ class Derivatives:
         rng = np.random.default_rng(random_state)
         reports: list[GradientReport] = []
         for draw in range(DRAWS):
-            values = _random_values(self._expressions, draw, rng)
+            values = random_values(self._expressions, draw, rng)
             with np.errstate(all="ignore"):
                 if not all(np.isfinite(a).all() for a in self._values(values).values()):
                     continue
@@ -356,45 +351,5 @@ def _tied(node: Node) -> str:
     return f"the largest entries of a {'row' if function_of(node).axis else 'column'} of {text(node.args[0])}"
 
 
-# ---- numbers to check at
-
-
 def _number(expressions: list[Node], values: Values) -> float:
     return float(evaluate_all(expressions, values)[0].item())
-
-
-def never_finite(expressions: Sequence[Node]) -> Node | None:
-    """The first part that is infinite or no number although its operands are numbers, at every random point."""
-    rng = np.random.default_rng(0)
-    suspects = list(toposort(*expressions))
-    for draw in range(DRAWS):
-        values = _random_values(expressions, draw, rng)
-        nodes = list(toposort(*suspects))
-        with np.errstate(all="ignore"):
-            finite = dict(zip(nodes, (np.isfinite(a).all() for a in evaluate_all(nodes, values)), strict=True))
-        suspects = [n for n in suspects if not finite[n] and all(finite[a] for a in n.args)]
-    return suspects[0] if suspects else None
-
-
-def _random_values(expressions: Sequence[Node], draw: int, rng: np.random.Generator) -> Values:
-    """Numbers for every symbol, of the declared facts: positive in every other draw, sizes in turn."""
-    nodes = list(toposort(*expressions))
-    names = sorted({name for n in nodes for s in n.shape for name in factors(s)[1]})
-    names += sorted({n.value.name for n in nodes if n.op is symbol_op and n.value.role == "size"} - set(names))
-    values: Values = {name: SIZES[(i + draw) % len(SIZES)] for i, name in enumerate(names)}
-    for n in nodes:
-        if n.op is symbol_op and n.value.role != "size":
-            shape = tuple(int(np.prod([values[s] for s in factors(size)[1]])) * factors(size)[0] for size in n.shape)
-            values[n.value.name] = _random(shape, set(n.value.facts), draw % 2 == 1, rng)
-    return values
-
-
-def _random(shape: tuple[int, ...], facts: set[str], positive: bool, rng: np.random.Generator) -> Any:
-    A = rng.standard_normal(shape)
-    if positive or facts - {"symmetric"}:
-        A = np.exp(A / 2)
-    if "symmetric" in facts:
-        A = A + A.T
-    for fact, axis in (("rows_sum_to_one", 1), ("columns_sum_to_one", 0)):
-        A = A / A.sum(axis=axis, keepdims=True) if fact in facts else A
-    return A

@@ -11,10 +11,11 @@ from cyclopts import App
 from chainrule.cli.options import Flag, Formula, Names, Output, listed
 from chainrule.cli.output import WIDTH, complain, deliver, remark, say
 from chainrule.cli.status import NO, OK
-from chainrule.derivatives import Derivatives, differentiate, never_finite
+from chainrule.derivatives import Derivatives, differentiate
 from chainrule.errors import DerivationError, UnknownNameError, nearest
 from chainrule.expr import FACTS
 from chainrule.operators import CALLS
+from chainrule.points import never_finite
 from chainrule.program.languages import LANGUAGES
 from chainrule.render.text import SPELT, formula_lines
 from chainrule.render.views import legend, reads_alike
