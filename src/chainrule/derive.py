@@ -18,7 +18,6 @@ from chainrule.expr import (
     full_op,
     is_atom,
     matmul_op,
-    matrix,
     scale_op,
     symbol_op,
     toposort,
@@ -31,7 +30,7 @@ from chainrule.rewrite import Rewriter, Rule, Step
 from chainrule.rules import ALGEBRA, FINISHING, STABLE, is_ones_column, names_are_used
 from chainrule.shapes import Shape, show
 from chainrule.stable import stabilized
-from chainrule.substitute import renamed, replaced
+from chainrule.substitute import placeholder, renamed, replaced
 
 Phase = Literal["forward", "loss", "backward", "update", "tangent", "hessian"]
 
@@ -140,7 +139,7 @@ def pulled_back(expression: Node, G: Node, wrt: Sequence[Node]) -> tuple[Node, .
     found: dict[Node, Node] = {}
     inner = [[w] for w in wrt if w.op is not symbol_op]
     for group in ([w for w in wrt if w.op is symbol_op], *inner):
-        stands_for = {w: placeholder(w, i) for i, w in enumerate(group) if w.op is not symbol_op}
+        stands_for = {w: placeholder(w, str(i)) for i, w in enumerate(group) if w.op is not symbol_op}
         (root,), _ = stabilized(replaced(expression, stands_for))
         rewriter = Rewriter(ANY)
         leaves = [stands_for.get(w, w) for w in group]
@@ -149,11 +148,6 @@ def pulled_back(expression: Node, G: Node, wrt: Sequence[Node]) -> tuple[Node, .
         for w, leaf in zip(group, leaves, strict=True):
             found[w] = replaced(transposes_leave_sums(adjoint.get(leaf, full(0, w.shape))), back)
     return tuple(found[w] for w in wrt)
-
-
-def placeholder(node: Node, number: int = 0) -> Node:
-    """A symbol of the shape of a node, and of a name that nobody gives."""
-    return matrix(f"_{number}_of_{node.op.name}".replace(".", "_"), *node.shape)
 
 
 # ---- named equations
