@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,7 @@ from chainrule.errors import DerivationError, UnknownNameError, nearest
 from chainrule.evaluate import evaluate_all
 from chainrule.expr import Node, define, define_op, full, symbol_op, toposort
 from chainrule.functions import function_of, is_function
-from chainrule.hessians import hessian as hessian_of
+from chainrule.hessians import NotFoundError, closed_form
 from chainrule.identities import ANY
 from chainrule.matrix_functions import norm
 from chainrule.points import DRAWS, Values, never_finite, random_values
@@ -194,7 +194,7 @@ class Derivatives:
     def _second(self, e: Equation, values: Values, rng: np.random.Generator) -> Any:
         """<C, dW> by W along the direction of a product, or by the entries of the vector of a Hessian."""
         found = self._values(values)[e.name]
-        wrt = {f"H_{W.name}": W for W in self.parameters}.get(e.name)
+        wrt = {hessian_name(W): W for W in self.parameters}.get(e.name)
         G = self[f"d{wrt.name}" if wrt else e.name.removesuffix("_dot")]
         C = rng.standard_normal(tuple(map(int, np.shape(self._values(values)[G.name]))))
 
@@ -204,17 +204,19 @@ class Derivatives:
         if wrt is not None:
             name = str(wrt.name)
             along = (found.T @ C.reshape((-1, 1), order="F")).reshape(C.shape, order="F")
-            report = check_gradient(lambda p: weighed({name: p}), along, values[name], random_state=rng)
+            report = check_gradient(
+                lambda p: weighed({name: p[e.name]}), {e.name: along}, {e.name: values[name]}, random_state=rng
+            )
         else:
             moves = {
                 name: values[dotted(name)] for name in (str(W.name) for W in self.parameters) if dotted(name) in values
             }
 
-            def along_the_line(t: Any) -> float:
-                return weighed({name: values[name] + (t[0] - 1) * move for name, move in moves.items()})
+            def along_the_line(t: Values) -> float:
+                return weighed({name: values[name] + (t[e.name][0] - 1) * move for name, move in moves.items()})
 
             slope = np.array([np.sum(C * found)])
-            report = check_gradient(along_the_line, slope, np.ones(1), random_state=rng)
+            report = check_gradient(along_the_line, {e.name: slope}, {e.name: np.ones(1)}, random_state=rng)
         return next(iter(report.blocks.values()))
 
 
@@ -246,14 +248,13 @@ def differentiate(loss: Node, *wrt: Node, hessian: bool = False) -> Derivatives:
     """
     check_expressions("differentiate", loss, *wrt)
     check_scalar(loss)
-    symbols = {str(n.name): n for n in toposort(loss) if n.op is symbol_op}
     for w in wrt:
         if w.op is not symbol_op:
             raise DerivationError(f"equations are named after symbols, and {called(w)} is none: use gradient()")
     if not wrt:
         raise DerivationError("differentiate() needs at least one symbol: differentiate(loss, W)")
-    taken = {*symbols, *(str(n.value) for n in toposort(loss) if n.op is define_op)}
-    name = next(each for each in ("loss", "f", "L", "loss_") if each not in taken)
+    taken = _named_once(loss, wrt, hessian)
+    name = next(each for each in ("loss", "f", "L", *(f"loss_{i}" for i in range(len(taken)))) if each not in taken)
     inner = [(n, "", "forward") for n in toposort(loss) if n.op is define_op]
     finish = (transposes_leave_sums, minus_enters) if inner else (transposes_leave_sums,)
     derived = derive_equations([*inner, (define(name, loss), "", "loss")], wrt, rules=ANY, finish=finish)  # type: ignore[list-item]
@@ -261,18 +262,44 @@ def differentiate(loss: Node, *wrt: Node, hessian: bool = False) -> Derivatives:
     if not hessian:
         return _annotated(derived, wrt, notes)
     found: list[Equation] = []
-    products: list[Node] = []
+    products: dict[Node, str] = {}  # and why there is no matrix
     for w in wrt:
         try:
-            H = hessian_of(loss, w)
-            found.append(Equation(f"H_{w.name}", H, H.shape, "second derivatives", "hessian"))
-        except DerivationError as error:
-            notes.append(str(error))
-            products.append(w)
-    for w in products:
-        extended = with_tangents(derived, [w], ANY)
-        found += [e for e in extended.equations if e.phase in ("tangent", "hessian")]
-    return _annotated(Derived((*derived.equations, *found), derived.steps), wrt, notes)
+            H = closed_form(loss, w)
+            found.append(Equation(hessian_name(w), H, H.shape, "second derivatives", "hessian"))
+        except NotFoundError as failure:
+            products[w] = str(failure)
+    along = " and ".join(dotted(str(w.name)) for w in products)
+    notes += [f"{why}: {dotted(f'd{w.name}')} is how d{w.name} moves along {along}" for w, why in products.items()]
+    extended = with_tangents(derived, products, ANY)
+    found += [e for e in extended.equations if e.phase in ("tangent", "hessian")]
+    return _annotated(replace(derived, equations=(*derived.equations, *found), steps=extended.steps), wrt, notes)
+
+
+def hessian_name(w: Node) -> str:
+    """The name of the matrix of second derivatives."""
+    return f"H_{w.name}"
+
+
+def _named_once(loss: Node, wrt: Sequence[Node], hessian: bool) -> dict[str, str]:
+    """Every name there is or will be and what it stands for; none may stand for two."""
+    nodes = list(toposort(loss, *wrt))
+    inner = [str(n.value) for n in nodes if n.op is define_op]
+    moving = [*inner, *dict.fromkeys(str(w.name) for w in wrt)]
+    named = [(str(n.name), "a matrix of the loss", n) for n in nodes if n.op is symbol_op]
+    named += [(n.value, "a part of the loss", n) for n in nodes if n.op is define_op]
+    made = [(f"d{name}", f"the derivative by {name}") for name in moving]
+    if hessian:
+        made += [(dotted(name), f"a direction of {name}") for name in (*moving, *(name for name, _ in made))]
+        made += [(hessian_name(w), f"the Hessian by {w.name}") for w in dict.fromkeys(wrt)]
+    found: dict[str, tuple[str, Node | None]] = {}
+    for name, what, node in (*named, *((name, what, None) for name, what in made)):
+        if name in found:
+            other, where = found[name]
+            message = f"{name} would stand for two things, {other} and {what}: give the first another name"
+            raise DerivationError(message, where)
+        found[name] = what, node
+    return {name: what for name, (what, _) in found.items()}
 
 
 def _annotated(derived: Derived, wrt: tuple[Node, ...], notes: Sequence[str]) -> Derivatives:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 from chainrule.check.draws import random_matrix
 from chainrule.evaluate import evaluate_all
 from chainrule.expr import Node, symbol_op, toposort
-from chainrule.shapes import factors
+from chainrule.shapes import Size, factors
 
 DRAWS = 12  # of random numbers, until the loss is finite and smooth there
 SIZES = (3, 5, 4, 2, 6)  # small, and different from each other
@@ -39,6 +40,11 @@ def random_values(expressions: Sequence[Node], draw: int, rng: np.random.Generat
     values: Values = {name: SIZES[(i + draw) % len(SIZES)] for i, name in enumerate(names)}
     for n in nodes:
         if n.op is symbol_op and n.value.role != "size":
-            shape = tuple(int(np.prod([values[s] for s in factors(size)[1]])) * factors(size)[0] for size in n.shape)
-            values[n.value.name] = random_matrix(n.value, shape, draw % 2, rng)
+            rows, columns = (_length(size, values) for size in n.shape)
+            values[n.value.name] = random_matrix(n.value, (rows, columns), draw % 2, rng)
     return values
+
+
+def _length(size: Size, values: Values) -> int:
+    number, names = factors(size)
+    return number * math.prod(values[name] for name in names)

@@ -78,11 +78,13 @@ def gradient(
     for name in names:
         if name not in formula.symbols:
             raise UnknownNameError(f"--wrt {name}: no such name in the formula{nearest(name, formula.symbols)}")
-    derived = differentiate(formula.expression, *(formula[name] for name in dict.fromkeys(names)), hessian=hessian)
+    wanted = [formula[name] for name in dict.fromkeys(names)]
     try:
+        derived = differentiate(formula.expression, *wanted, hessian=hessian)
         report = derived.check()
     except DerivationError as error:
-        error.where = never_finite([formula.expression]) or error.where
+        if error.where not in formula.places:
+            error.where = never_finite([formula.expression]) or error.where
         raise formula.pointed(error) from error
     heading = _heading(formula)
     bare = latex or source is not None  # nothing but LaTeX or a program may stand there
