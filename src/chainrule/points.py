@@ -47,4 +47,4 @@ def random_values(expressions: Sequence[Node], draw: int, rng: np.random.Generat
 
 def _length(size: Size, values: Values) -> int:
     number, names = factors(size)
-    return number * math.prod(values[name] for name in names)
+    return number * math.prod(int(values[name]) for name in names)
