@@ -13,6 +13,7 @@ import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from math import isinf
 from typing import NoReturn
 
 from chainrule.errors import SpecError, nearest
@@ -31,6 +32,7 @@ BINARY = ("@", ".*", "./", "/", "⊗", "*")
 ZERO = Fraction(0)
 NO_NAMES: Mapping[str, str] = {}
 DEEPEST = 100  # brackets in each other
+DIGITS = 300  # of a number
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +181,7 @@ class Formula:
             if number is None:
                 wanted = "an exponent is a number, such as ^2, .^0.5 or ^-1, or T for the transpose"
                 self._fail(wanted, turned or self._next)
-            k = Fraction(number.text)
+            k = self._fraction(number)
             if bracket and self._take("/"):
                 k /= self._nonzero("a denominator")
             kind = "power" if mark.kind == "^" else "entries"
@@ -191,15 +193,26 @@ class Formula:
 
     def _nonzero(self, what: str) -> Fraction:
         number = self._take("number")
-        if number is None or not Fraction(number.text):
+        k = ZERO if number is None else self._fraction(number)
+        if not k:
             self._fail(f"{what} is a number other than 0", number or self._next)
+        return k
+
+    def _fraction(self, number: Mark) -> Fraction:
+        """A number that floating point has, too."""
+        significant = number.text.lower().partition("e")[0].strip("0.")
+        if len(significant) > DIGITS:
+            self._fail(f"a number has at most {DIGITS} digits", number)
+        size = float(number.text)
+        if isinf(size) or (significant and not size):
+            self._fail(f"{number.text!r} is too {'large' if size else 'small'} for a number", number)
         return Fraction(number.text)
 
     def _operand(self) -> int:
         mark = self._next
         if self._take("number"):
-            value, ahead = Fraction(mark.text), self._marks[self._at : self._at + 2]
-            if [m.kind for m in ahead] == ["/", "number"]:
+            value, ahead = self._fraction(mark), self._marks[self._at : self._at + 2]
+            if [m.kind for m in ahead] == ["/", "number"] and not self._is_divisor(self._at - 1):
                 self._at += 1
                 value /= self._nonzero("a denominator")
             return self._make("number", (), mark, number=value)
@@ -209,6 +222,11 @@ class Formula:
             found = "the end" if mark.kind == "end" else repr(mark.text)
             self._fail(f"expected a matrix, a number or a bracket, found {found}", mark)
         return self._bracketed(mark)
+
+    def _is_divisor(self, place: int) -> bool:
+        """Does a slash stand before a mark? x / 2 / 3 is divided twice."""
+        before = next((m.kind for m in reversed(self._marks[:place]) if m.kind not in ("+", "-")), "")
+        return before in ("/", "./")
 
     def _named(self, name: Mark) -> int:
         bracket = self._next
@@ -281,6 +299,9 @@ def _marks(text: str) -> list[Mark]:
     found = []
     for match in _TOKEN.finditer(text):
         kind, piece = str(match.lastgroup), match.group()
+        if kind == "name" and not piece.isidentifier():
+            message = f"{piece!r} is no name: letters, digits and _; a power is written x^2, a half 1/2"
+            raise SpecError(message, text, match.start(), len(piece))
         if kind != "space":
             found.append(Mark(SAME.get(piece, piece) if kind == "mark" else kind, piece, match.start()))
     return [*found, Mark("end", "", len(text.rstrip()))]
