@@ -18,6 +18,9 @@ READ = [
     ("||X w - y||_2", (), "‖X w - y‖"),
     ("‖X‖_F^2", (), "1' (X ∘ X) 1"),
     ("||x||_1", (), "1' |x|"),
+    ("||x'||_2^2 + ||y'||_1", (), "1' (x' ∘ x') 1 + 1' |y'| 1"),
+    ("(2^3)^2 x", (), "64 x"),
+    ("tr(A^-1'^2)", (), "tr(A^-T A^-T)"),
     ("x^T A x", (), "x' A x"),
     ("x.T @ A @ x", (), "x' A x"),
     ("a'X^-T b", (), "a' X^-T b"),
@@ -149,6 +152,14 @@ MISTAKES = [
     ("tr(X^100000)", "a matrix power is at most 100, got 100000", "    ^"),
     ("x²", "'x²' is no name", "^^"),
     ("½x", "'½x' is no name", "^^"),
+    ("2^3^2 x", r"two ways: [(]2\^3[)]\^2, or 2\^[(]3\^2[)]", "   ^"),
+    ("sum(x.^2.^3)", r"two ways: [(]x.\^2[)].\^3, or x\^[(]2.\^3[)]", "        ^^"),
+    ("||x||_3", "no norm is called '_3'", "     ^^"),
+    ("||x||_inf^2", "no norm is called '_inf'", "     ^^^^"),
+    ("|x|_1", "no norm is called '_1'", "   ^^"),
+    ("||X||_2", "of a matrix, [(]n x d[)], this norm may be the largest singular value", "^^"),
+    ("||X||_1", "largest sum of a column, .* or the sum of all |entries|: sum", "^^"),
+    ("||A - X B||_2^2", "or the Frobenius norm: ||X||_F", "^^"),
 ]
 
 

@@ -33,6 +33,7 @@ ZERO = Fraction(0)
 NO_NAMES: Mapping[str, str] = {}
 DEEPEST = 100  # brackets in each other
 DIGITS = 300  # of a number
+NORMS = {"_F": "norm", "_2": "norm2", "_1": "norm1"}  # what is called by an index
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,8 +165,22 @@ class Formula:
         sign = self._take("+", "-") if signed else None
         whole = self._operand()
         while mark := self._take("'", "^", ".^"):
-            whole = self._make("transpose", (whole,), mark) if mark.kind == "'" else self._power(whole, mark)
+            inner = whole
+            whole = self._make("transpose", (inner,), mark) if mark.kind == "'" else self._power(inner, mark)
+            if {self.parts[i].kind for i in (inner, whole)} <= {"power", "entries"} and not self._is_bracketed(inner):
+                self._two_powers(inner, whole, mark)
         return self._make("negative", (whole,), sign) if sign and sign.kind == "-" else whole
+
+    def _two_powers(self, inner: int, whole: int, mark: Mark) -> NoReturn:
+        first = self.parts[inner]
+        base, left = (self.text[self.parts[i].start : self.parts[i].end] for i in (first.args[0], inner))
+        exponent, right = self.text[first.position + first.length : first.end], self.text[mark.position :]
+        right = right[: self.parts[whole].end - mark.position]
+        self._fail(
+            f"a power of a power can be read in two ways: ({left}){right}, or {base}^({exponent}{right}): "
+            "write the first, or the exponent as one number",
+            mark,
+        )
 
     def _power(self, base: int, mark: Mark) -> int:
         bracket = self._take("(")
@@ -265,9 +280,12 @@ class Formula:
         end = self._marks[self._at - 1]
         if mark.kind != "(":
             word = "norm" if mark.kind == "||" else "abs"
-            kind = self._next if self._next.position == end.position + len(end.text) else end
-            if mark.kind == "||" and kind.text in ("_2", "_F", "_1") and self._take("name"):
-                word, end = "norm" if kind.text != "_1" else "norm1", kind
+            index = self._next
+            if index.text.startswith("_") and index.position == end.position + len(end.text):
+                if mark.kind == "|" or index.text not in NORMS:
+                    self._fail(f"no norm is called {index.text!r}: write ||x|| or ||x||_2, ||x||_1, ||X||_F", index)
+                self._take("name")
+                word, end = NORMS[index.text], index
             whole = self._make("call", (whole,), mark, word=word)
         self._extend(whole, mark.position, end)
         return whole

@@ -27,6 +27,7 @@ class Call:
     parameters: int = 0
     along: bool = False  # does it go along rows, or down a column?
     facts: tuple[str, ...] = ()  # what a loss relies on of its targets
+    of_matrices: str = ""  # why it is refused of a matrix that is no vector: what it may mean there
 
 
 def mean(A: Node) -> Node:
@@ -86,7 +87,16 @@ CALLS: Mapping[str, Call] = {
     "sum": Call("number", total),
     "mean": Call("number", mean),
     "norm": Call("number", norm),
-    "norm1": Call("number", lambda A: total(abs(A))),
+    "norm1": Call(
+        "number",
+        lambda A: total(abs(A)),
+        of_matrices="the largest sum of a column, which is not in the language, or the sum of all |entries|: sum(|X|)",
+    ),
+    "norm2": Call(
+        "number",
+        norm,
+        of_matrices="the largest singular value, which is not in the language, or the Frobenius norm: ||X||_F",
+    ),
     "tr": Call("number of square", trace),
     "trace": Call("number of square", trace),
     "det": Call("number of square", det),
