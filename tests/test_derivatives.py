@@ -95,3 +95,12 @@ def test_the_loss_takes_a_name_that_is_free():
 
     assert d.equations[0].name == "loss_1"
     assert d.check().ok
+
+
+@pytest.mark.parametrize(("role", "words"), [("target", "sum over examples"), ("data", "sum over rows")])
+def test_rows_are_examples_where_there_are_targets(role, words):
+    b, Y = cr.matrix("b", 1, "k"), cr.matrix("Y", "n", "k", role=role)
+
+    d = cr.differentiate(cr.sum(cr.tanh(cr.ones("n") @ b + Y)), b)
+
+    assert d["db"].rule == f"product, tanh, {words}"

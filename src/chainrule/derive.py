@@ -28,7 +28,7 @@ from chainrule.identities import ANY
 from chainrule.products import transposes_leave_sums
 from chainrule.rewrite import Rewriter, Rule, Step
 from chainrule.rules import ALGEBRA, FINISHING, STABLE, is_ones_column, names_are_used
-from chainrule.shapes import Shape, show
+from chainrule.shapes import Shape, Size, show
 from chainrule.stable import stabilized
 from chainrule.substitute import placeholder, renamed, replaced
 
@@ -294,17 +294,20 @@ def _who_is_named(loss: Node, wanted: Collection[Node], keep: Collection[str]) -
 def _ways_down(loss: Node, named: set[Node]) -> dict[Node, str]:
     """In words, the rules by which the adjoint of each named node comes from those above it."""
     above: dict[Node, dict[str, None]] = {loss: {}}
-    for node in reversed(list(toposort(loss))):
+    nodes = list(toposort(loss))
+    examples = {n.shape[0] for n in nodes if n.op is symbol_op and n.value.role == "target"}
+    for node in reversed(nodes):
         ways = {} if node in named or node is loss else above.get(node, {})
         for i, arg in enumerate(node.args):
-            word = _word(node, i)
+            word = _word(node, i, examples)
             above.setdefault(arg, {}).update({**ways, **({word: None} if word else {})})
     return {node: ", ".join(above.get(node, {})) or "chain rule" for node in named}
 
 
-def _word(node: Node, operand: int) -> str:
+def _word(node: Node, operand: int, examples: Collection[Size]) -> str:
     """What the chain rule does on the way from a node to one of its operands, where it is worth saying."""
     if node.op is matmul_op:
         ones_beside = is_ones_column(node.args[0]) or is_ones_column(node.args[1])
-        return "sum over examples" if is_ones_column(node.args[0]) else "" if ones_beside else "product"
+        summed = f"sum over {'examples' if node.shape[0] in examples else 'rows'}"
+        return summed if is_ones_column(node.args[0]) else "" if ones_beside else "product"
     return node.op.rule if is_function(node) else ""
