@@ -121,6 +121,7 @@ MISTAKES = [
     ("(x", "never closed", "^"),
     ("||x", "never closed", "^^"),
     ("x)", "closes no bracket", " ^"),
+    ("ln(x'x)", "unknown function 'ln'; did you mean 'log'", "^^"),
     ("x $ y", "unexpected '[$]'", "  ^"),
     ("sum(sofmax(X))", "did you mean 'softmax'", "    ^^^^^^"),
     ("X w", "reduce it", "^^^"),

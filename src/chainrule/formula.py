@@ -249,7 +249,7 @@ class Formula:
             return self._make("name", (), name, word=name.text)
         if name.text not in self._functions:
             beside = bracket.kind == "(" and bracket.position == name.position + len(name.text)
-            if beside and len(name.text) > 2 and name.text.islower():
+            if beside and (name.text in self._elsewhere or (len(name.text) > 2 and name.text.islower())):
                 self._fail(f"unknown function {name.text!r}{self._suggestion(name.text)}", name)
             return self._make("name", (), name, word=name.text)
         if bracket.kind != "(":
