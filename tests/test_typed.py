@@ -122,6 +122,9 @@ MISTAKES = [
     ("||x", "never closed", "^^"),
     ("x)", "closes no bracket", " ^"),
     ("ln(x'x)", "unknown function 'ln'; did you mean 'log'", "^^"),
+    ("KL(p, q)", "unknown function 'KL'; did you mean 'kl_divergence'", "^^"),
+    ("sigma(x'x)", "unknown function 'sigma'; did you mean 'logistic'", "^^^^^"),
+    ("(x, y)", "unexpected ','", "  ^"),
     ("x $ y", "unexpected '[$]'", "  ^"),
     ("sum(sofmax(X))", "did you mean 'softmax'", "    ^^^^^^"),
     ("X w", "reduce it", "^^^"),
@@ -335,3 +338,12 @@ def test_a_matrix_may_have_the_name_of_a_function_where_it_is_declared():
 def test_a_matrix_has_two_sizes(size):
     with pytest.raises(SpecError, match=r"^a matrix has two sizes, each a name or a whole number, as in X: n x 3"):
         cr.parse("sum(X)", [size])
+
+
+@pytest.mark.parametrize(
+    ("text", "said"), [("tr(exp(X))", True), ("tr(tanh(X))", False), ("sum(exp(x))", False), ("exp(x'x)", False)]
+)
+def test_a_function_of_a_square_matrix_goes_entry_by_entry_and_that_is_said(text, said):
+    notes = cr.parse(text).notes
+
+    assert ("exp of a square matrix goes entry by entry: it is not the matrix function" in notes) == said

@@ -274,8 +274,11 @@ class Formula:
         )
 
     def _bracketed(self, mark: Mark) -> int:
+        before = self._marks[max(self._at - 2, 0)]
         self._enter(mark.kind, mark)
         whole = self._sum()
+        if mark.kind == "(" and self._next.kind == "," and before.kind == "name":
+            self._fail(f"unknown function {before.text!r}{self._suggestion(before.text)}", before)
         self._leave(")" if mark.kind == "(" else mark.kind, mark)
         end = self._marks[self._at - 1]
         if mark.kind != "(":

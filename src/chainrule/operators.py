@@ -27,6 +27,7 @@ class Call:
     parameters: int = 0
     along: bool = False  # does it go along rows, or down a column?
     facts: tuple[str, ...] = ()  # what a loss relies on of its targets
+    is_analytic: bool = False  # may books mean a power series, where it is of a square matrix?
     of_matrices: str = ""  # why it is refused of a matrix that is no vector: what it may mean there
 
 
@@ -67,7 +68,10 @@ def _of_the_rule_book() -> dict[str, Call]:
         shaped: Shaped = "pair" if f.operands == 2 else "same" if f.op.shape(("r", "c")) == ("r", "c") else "row"
         build = down_a_column(f) if f.axis is not None else f
         for name in (f.name, *f.aliases):
-            found[name] = Call(shaped, build, f.operands, len(f.parameters), f.axis is not None)
+            analytic = (
+                shaped == "same" and f.axis is None and not (f.activation or f.parameters or f.kinks() or f.jumps())
+            )
+            found[name] = Call(shaped, build, f.operands, len(f.parameters), f.axis is not None, is_analytic=analytic)
     return found
 
 
@@ -115,5 +119,7 @@ ELSEWHERE: Mapping[str, str] = {
     "frobenius": "tr(A'B), or sum(A .* B)",
     "transpose": "X'",
     "ln": "'log'",
+    "sigma": "'logistic'",
+    "KL": "'kl_divergence'",
 }
 """What a formula has for names that other libraries have, for suggestions."""

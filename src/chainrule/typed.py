@@ -343,6 +343,8 @@ def _called(reading: Reading, part: Part, values: list[Value], notes: list[str])
     shape = next(v.shape for v in matrices if isinstance(v, Node))
     if call.of_matrices and 1 not in shape:
         reading.fail(f"of a matrix, {show(shape)}, this norm may be {call.of_matrices}", part)
+    if call.is_analytic and shape[0] == shape[1] != 1:
+        notes.append(f"{part.word} of a square matrix goes entry by entry: it is not the matrix function")
     if call.along and shape[1] == 1 != shape[0]:
         notes.append(f"{part.word} of a column goes down the column")
     lifted = [v if isinstance(v, Node) else full(v, shape) for v in matrices]

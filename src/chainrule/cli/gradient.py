@@ -46,6 +46,7 @@ def gradient(
     steps: Flag = False,
     latex: Flag = False,
     source: str | None = None,
+    verify: Flag = False,
     output: Output = None,
 ) -> int:
     """Print or write the derivatives of a formula.
@@ -66,6 +67,8 @@ def gradient(
         Write LaTeX, which needs amsmath.
     source
         Write assignments in this language.
+    verify
+        Replay every step on random numbers, and say the worst error in one line; status 1 if one is wrong.
     output
         Write to this file.
     """
@@ -86,6 +89,10 @@ def gradient(
         if error.where not in formula.places:
             error.where = never_finite([formula.expression]) or error.where
         raise formula.pointed(error) from error
+    verification = derived.verify() if verify else None
+    if verification is not None and not verification.ok:
+        complain(str(verification))
+        return NO
     heading = _heading(formula)
     bare = latex or source is not None  # nothing but LaTeX or a program may stand there
     written = derived.latex() if latex else derived.source(source) if source is not None else _text(derived, steps)
@@ -94,7 +101,10 @@ def gradient(
         remark(heading)
         for note in derived.notes:
             complain(note, kind="note")
-    return _judged(report, aloud=not bare or output is not None)
+    aloud = not bare or output is not None
+    if verification is not None:
+        (say if aloud else remark)(str(verification))
+    return _judged(report, aloud=aloud)
 
 
 def _heading(formula: Typed) -> str:
