@@ -118,3 +118,12 @@ def test_a_function_that_no_book_has_is_explained():
 
     note = "block_products(...) is the matrix of the Frobenius products of every block of the first with the second"
     assert note in cr.differentiate(f.expression, f["A"]).notes
+
+
+@pytest.mark.parametrize("name", ["_v", "_U", "_zero", "_0_of_symbol", "_0"])
+def test_no_name_is_taken_by_what_is_made_on_the_way(name):
+    x, u = cr.matrix("x", "n", 1), cr.matrix(name, "n", 1)
+
+    assert cr.text(cr.hessian((u.T @ x) @ (u.T @ x), x)) == f"2 {name} {name}'"
+    assert cr.differentiate((u.T @ x) @ (u.T @ x), x, hessian=True).check().ok
+    assert cr.text(cr.jvp(cr.tanh(u) * x, {x: u})) == f"{name} ∘ tanh({name})"

@@ -18,6 +18,9 @@ READ = [
     ("||X w - y||_2", (), "‖X w - y‖"),
     ("‖X‖_F^2", (), "1' (X ∘ X) 1"),
     ("||x||_1", (), "1' |x|"),
+    ("||x'||_2^2 + ||y'||_1", (), "1' (x' ∘ x') 1 + 1' |y'| 1"),
+    ("(2^3)^2 x", (), "64 x"),
+    ("tr(A^-1'^2)", (), "tr(A^-T A^-T)"),
     ("x^T A x", (), "x' A x"),
     ("x.T @ A @ x", (), "x' A x"),
     ("a'X^-T b", (), "a' X^-T b"),
@@ -26,6 +29,11 @@ READ = [
     ("lam * x'x", (), "lam x' x"),
     ("x'x / 2", (), "(x' x)/2"),
     ("1/3 x'x", (), "(x'/3) x"),
+    ("x'x / 2 / 3", (), "(x' x)/6"),
+    ("x'x / -2 / 3", (), "-(x' x)/6"),
+    ("x'x ./ 2 ./ 3", (), "(x' x)/6"),
+    ("x'x / 2 + 2/3 y", (), "(x' x)/2 + 2 y/3"),
+    ("2^0.5 x", (), "1.41421 x"),
     ("sum(x ./ y)", (), "1' (x / y)"),
     ("sum(1 ./ x)", (), "1' (1/x)"),
     ("x'A x / x'x", (), "(x' A x)/(x' x)"),
@@ -113,6 +121,10 @@ MISTAKES = [
     ("(x", "never closed", "^"),
     ("||x", "never closed", "^^"),
     ("x)", "closes no bracket", " ^"),
+    ("ln(x'x)", "unknown function 'ln'; did you mean 'log'", "^^"),
+    ("KL(p, q)", "unknown function 'KL'; did you mean 'kl_divergence'", "^^"),
+    ("sigma(x'x)", "unknown function 'sigma'; did you mean 'logistic'", "^^^^^"),
+    ("(x, y)", "unexpected ','", "  ^"),
     ("x $ y", "unexpected '[$]'", "  ^"),
     ("sum(sofmax(X))", "did you mean 'softmax'", "    ^^^^^^"),
     ("X w", "reduce it", "^^^"),
@@ -126,6 +138,32 @@ MISTAKES = [
     ("2 + 3", "no derivative", "^^^^^"),
     ("lambda x'x", "is a word of Python", "^^^^^^"),
     ("3 @ x'x", "between two matrices", "  ^"),
+    ("x/0", "division by 0", " ^"),
+    ("x ./ 0", "division by 0", "  ^^"),
+    ("x/(1-1)", "division by 0", " ^"),
+    ("0^(-1) x", "division by 0", " ^"),
+    ("(-2)^0.5 x", "a root of a negative number", "    ^"),
+    ("10^400.5 x", "too large or too small", "^^^^^^^^"),
+    ("2^99999999999 x", "too large or too small", "^^^^^^^^^^^^^"),
+    ("2^-99999999999 x", "too large or too small", "^^^^^^^^^^^^^^"),
+    ("1e300 (1e300 x)", "too large or too small", "^^^^^^^^^^^^^^^"),
+    ("1e-300 1e-300 x", "too large or too small", "^^^^^^^^^^^^^"),
+    ("x^1e400", "'1e400' is too large", "  ^^^^^"),
+    ("elu(x, 1e400)", "'1e400' is too large", "       ^^^^^"),
+    ("1e999999999 x", "'1e999999999' is too large", "^^^^^^^^^^^"),
+    ("1e-999999999 x", "'1e-999999999' is too small", "^^^^^^^^^^^^"),
+    ("1" * 301 + "x", "at most 300 digits", None),
+    ("tr(X^100000)", "a matrix power is at most 100, got 100000", "    ^"),
+    ("x²", "'x²' is no name", "^^"),
+    ("½x", "'½x' is no name", "^^"),
+    ("2^3^2 x", r"two ways: [(]2\^3[)]\^2, or 2\^[(]3\^2[)]", "   ^"),
+    ("sum(x.^2.^3)", r"two ways: [(]x.\^2[)].\^3, or x\^[(]2.\^3[)]", "        ^^"),
+    ("||x||_3", "no norm is called '_3'", "     ^^"),
+    ("||x||_inf^2", "no norm is called '_inf'", "     ^^^^"),
+    ("|x|_1", "no norm is called '_1'", "   ^^"),
+    ("||X||_2", "of a matrix, [(]n x d[)], this norm may be the largest singular value", "^^"),
+    ("||X||_1", "largest sum of a column, .* or the sum of all |entries|: sum", "^^"),
+    ("||A - X B||_2^2", "or the Frobenius norm: ||X||_F", "^^"),
 ]
 
 
@@ -308,3 +346,12 @@ def test_a_matrix_may_have_the_name_of_a_function_where_it_is_declared():
 def test_a_matrix_has_two_sizes(size):
     with pytest.raises(SpecError, match=r"^a matrix has two sizes, each a name or a whole number, as in X: n x 3"):
         cr.parse("sum(X)", [size])
+
+
+@pytest.mark.parametrize(
+    ("text", "said"), [("tr(exp(X))", True), ("tr(tanh(X))", False), ("sum(exp(x))", False), ("exp(x'x)", False)]
+)
+def test_a_function_of_a_square_matrix_goes_entry_by_entry_and_that_is_said(text, said):
+    notes = cr.parse(text).notes
+
+    assert ("exp of a square matrix goes entry by entry: it is not the matrix function" in notes) == said

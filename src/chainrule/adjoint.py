@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from functools import reduce
 
-from chainrule.expr import Node, matrix, toposort, walk
+from chainrule.expr import Node, toposort, walk
+from chainrule.substitute import placeholder
 
 
 def sweep(
@@ -68,5 +69,5 @@ def push(
 
 def _pushed(node: Node, operand: int, T: Node) -> Node | None:
     """What a tangent T of an operand adds to that of the node; None if it is zero."""
-    U = matrix("_U", *node.shape)
+    U = placeholder(node, "adjoint")
     return sweep({node.op.vjp(U, node, operand): T}, [U]).get(U)

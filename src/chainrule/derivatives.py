@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -19,9 +19,10 @@ from chainrule.errors import DerivationError, UnknownNameError, nearest
 from chainrule.evaluate import evaluate_all
 from chainrule.expr import Node, define, define_op, full, symbol_op, toposort
 from chainrule.functions import function_of, is_function
-from chainrule.hessians import hessian as hessian_of
+from chainrule.hessians import NotFoundError, closed_form
 from chainrule.identities import ANY
 from chainrule.matrix_functions import norm
+from chainrule.points import DRAWS, Values, never_finite, random_values
 from chainrule.products import transposes_leave_sums
 from chainrule.program.source import source
 from chainrule.python_form import called
@@ -31,13 +32,7 @@ from chainrule.render.text import equations_text, sentence_lines, text
 from chainrule.render.views import view_latex
 from chainrule.rewrite import Rewriter, Step
 from chainrule.rules import minus_enters
-from chainrule.shapes import factors
 from chainrule.tangents import dotted, with_tangents
-
-DRAWS = 12  # of random numbers, until the loss is finite and smooth there
-SIZES = (3, 5, 4, 2, 6)  # small, and different from each other
-
-Values = dict[str, Any]
 
 
 @dataclass(frozen=True, eq=False)
@@ -155,7 +150,7 @@ class Derivatives:
         rng = np.random.default_rng(random_state)
         reports: list[GradientReport] = []
         for draw in range(DRAWS):
-            values = _random_values(self._expressions, draw, rng)
+            values = random_values(self._expressions, draw, rng)
             with np.errstate(all="ignore"):
                 if not all(np.isfinite(a).all() for a in self._values(values).values()):
                     continue
@@ -199,7 +194,7 @@ class Derivatives:
     def _second(self, e: Equation, values: Values, rng: np.random.Generator) -> Any:
         """<C, dW> by W along the direction of a product, or by the entries of the vector of a Hessian."""
         found = self._values(values)[e.name]
-        wrt = {f"H_{W.name}": W for W in self.parameters}.get(e.name)
+        wrt = {hessian_name(W): W for W in self.parameters}.get(e.name)
         G = self[f"d{wrt.name}" if wrt else e.name.removesuffix("_dot")]
         C = rng.standard_normal(tuple(map(int, np.shape(self._values(values)[G.name]))))
 
@@ -209,17 +204,19 @@ class Derivatives:
         if wrt is not None:
             name = str(wrt.name)
             along = (found.T @ C.reshape((-1, 1), order="F")).reshape(C.shape, order="F")
-            report = check_gradient(lambda p: weighed({name: p}), along, values[name], random_state=rng)
+            report = check_gradient(
+                lambda p: weighed({name: p[e.name]}), {e.name: along}, {e.name: values[name]}, random_state=rng
+            )
         else:
             moves = {
                 name: values[dotted(name)] for name in (str(W.name) for W in self.parameters) if dotted(name) in values
             }
 
-            def along_the_line(t: Any) -> float:
-                return weighed({name: values[name] + (t[0] - 1) * move for name, move in moves.items()})
+            def along_the_line(t: Values) -> float:
+                return weighed({name: values[name] + (t[e.name][0] - 1) * move for name, move in moves.items()})
 
             slope = np.array([np.sum(C * found)])
-            report = check_gradient(along_the_line, slope, np.ones(1), random_state=rng)
+            report = check_gradient(along_the_line, {e.name: slope}, {e.name: np.ones(1)}, random_state=rng)
         return next(iter(report.blocks.values()))
 
 
@@ -251,14 +248,13 @@ def differentiate(loss: Node, *wrt: Node, hessian: bool = False) -> Derivatives:
     """
     check_expressions("differentiate", loss, *wrt)
     check_scalar(loss)
-    symbols = {str(n.name): n for n in toposort(loss) if n.op is symbol_op}
     for w in wrt:
         if w.op is not symbol_op:
             raise DerivationError(f"equations are named after symbols, and {called(w)} is none: use gradient()")
     if not wrt:
         raise DerivationError("differentiate() needs at least one symbol: differentiate(loss, W)")
-    taken = {*symbols, *(str(n.value) for n in toposort(loss) if n.op is define_op)}
-    name = next(each for each in ("loss", "f", "L", "loss_") if each not in taken)
+    taken = _named_once(loss, wrt, hessian)
+    name = next(each for each in ("loss", "f", "L", *(f"loss_{i}" for i in range(len(taken)))) if each not in taken)
     inner = [(n, "", "forward") for n in toposort(loss) if n.op is define_op]
     finish = (transposes_leave_sums, minus_enters) if inner else (transposes_leave_sums,)
     derived = derive_equations([*inner, (define(name, loss), "", "loss")], wrt, rules=ANY, finish=finish)  # type: ignore[list-item]
@@ -266,18 +262,44 @@ def differentiate(loss: Node, *wrt: Node, hessian: bool = False) -> Derivatives:
     if not hessian:
         return _annotated(derived, wrt, notes)
     found: list[Equation] = []
-    products: list[Node] = []
+    products: dict[Node, str] = {}  # and why there is no matrix
     for w in wrt:
         try:
-            H = hessian_of(loss, w)
-            found.append(Equation(f"H_{w.name}", H, H.shape, "second derivatives", "hessian"))
-        except DerivationError as error:
-            notes.append(str(error))
-            products.append(w)
-    for w in products:
-        extended = with_tangents(derived, [w], ANY)
-        found += [e for e in extended.equations if e.phase in ("tangent", "hessian")]
-    return _annotated(Derived((*derived.equations, *found), derived.steps), wrt, notes)
+            H = closed_form(loss, w)
+            found.append(Equation(hessian_name(w), H, H.shape, "second derivatives", "hessian"))
+        except NotFoundError as failure:
+            products[w] = str(failure)
+    along = " and ".join(dotted(str(w.name)) for w in products)
+    notes += [f"{why}: {dotted(f'd{w.name}')} is how d{w.name} moves along {along}" for w, why in products.items()]
+    extended = with_tangents(derived, products, ANY)
+    found += [e for e in extended.equations if e.phase in ("tangent", "hessian")]
+    return _annotated(replace(derived, equations=(*derived.equations, *found), steps=extended.steps), wrt, notes)
+
+
+def hessian_name(w: Node) -> str:
+    """The name of the matrix of second derivatives."""
+    return f"H_{w.name}"
+
+
+def _named_once(loss: Node, wrt: Sequence[Node], hessian: bool) -> dict[str, str]:
+    """Every name there is or will be and what it stands for; none may stand for two."""
+    nodes = list(toposort(loss, *wrt))
+    inner = [str(n.value) for n in nodes if n.op is define_op]
+    moving = [*inner, *dict.fromkeys(str(w.name) for w in wrt)]
+    named = [(str(n.name), "a matrix of the loss", n) for n in nodes if n.op is symbol_op]
+    named += [(n.value, "a part of the loss", n) for n in nodes if n.op is define_op]
+    made = [(f"d{name}", f"the derivative by {name}") for name in moving]
+    if hessian:
+        made += [(dotted(name), f"a direction of {name}") for name in (*moving, *(name for name, _ in made))]
+        made += [(hessian_name(w), f"the Hessian by {w.name}") for w in dict.fromkeys(wrt)]
+    found: dict[str, tuple[str, Node | None]] = {}
+    for name, what, node in (*named, *((name, what, None) for name, what in made)):
+        if name in found:
+            other, where = found[name]
+            message = f"{name} would stand for two things, {other} and {what}: give the first another name"
+            raise DerivationError(message, where)
+        found[name] = what, node
+    return {name: what for name, (what, _) in found.items()}
 
 
 def _annotated(derived: Derived, wrt: tuple[Node, ...], notes: Sequence[str]) -> Derivatives:
@@ -356,45 +378,5 @@ def _tied(node: Node) -> str:
     return f"the largest entries of a {'row' if function_of(node).axis else 'column'} of {text(node.args[0])}"
 
 
-# ---- numbers to check at
-
-
 def _number(expressions: list[Node], values: Values) -> float:
     return float(evaluate_all(expressions, values)[0].item())
-
-
-def never_finite(expressions: Sequence[Node]) -> Node | None:
-    """The first part that is infinite or no number although its operands are numbers, at every random point."""
-    rng = np.random.default_rng(0)
-    suspects = list(toposort(*expressions))
-    for draw in range(DRAWS):
-        values = _random_values(expressions, draw, rng)
-        nodes = list(toposort(*suspects))
-        with np.errstate(all="ignore"):
-            finite = dict(zip(nodes, (np.isfinite(a).all() for a in evaluate_all(nodes, values)), strict=True))
-        suspects = [n for n in suspects if not finite[n] and all(finite[a] for a in n.args)]
-    return suspects[0] if suspects else None
-
-
-def _random_values(expressions: Sequence[Node], draw: int, rng: np.random.Generator) -> Values:
-    """Numbers for every symbol, of the declared facts: positive in every other draw, sizes in turn."""
-    nodes = list(toposort(*expressions))
-    names = sorted({name for n in nodes for s in n.shape for name in factors(s)[1]})
-    names += sorted({n.value.name for n in nodes if n.op is symbol_op and n.value.role == "size"} - set(names))
-    values: Values = {name: SIZES[(i + draw) % len(SIZES)] for i, name in enumerate(names)}
-    for n in nodes:
-        if n.op is symbol_op and n.value.role != "size":
-            shape = tuple(int(np.prod([values[s] for s in factors(size)[1]])) * factors(size)[0] for size in n.shape)
-            values[n.value.name] = _random(shape, set(n.value.facts), draw % 2 == 1, rng)
-    return values
-
-
-def _random(shape: tuple[int, ...], facts: set[str], positive: bool, rng: np.random.Generator) -> Any:
-    A = rng.standard_normal(shape)
-    if positive or facts - {"symmetric"}:
-        A = np.exp(A / 2)
-    if "symmetric" in facts:
-        A = A + A.T
-    for fact, axis in (("rows_sum_to_one", 1), ("columns_sum_to_one", 0)):
-        A = A / A.sum(axis=axis, keepdims=True) if fact in facts else A
-    return A

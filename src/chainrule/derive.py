@@ -18,7 +18,6 @@ from chainrule.expr import (
     full_op,
     is_atom,
     matmul_op,
-    matrix,
     scale_op,
     symbol_op,
     toposort,
@@ -29,9 +28,9 @@ from chainrule.identities import ANY
 from chainrule.products import transposes_leave_sums
 from chainrule.rewrite import Rewriter, Rule, Step
 from chainrule.rules import ALGEBRA, FINISHING, STABLE, is_ones_column, names_are_used
-from chainrule.shapes import Shape, show
+from chainrule.shapes import Shape, Size, show
 from chainrule.stable import stabilized
-from chainrule.substitute import renamed, replaced
+from chainrule.substitute import placeholder, renamed, replaced
 
 Phase = Literal["forward", "loss", "backward", "update", "tangent", "hessian"]
 
@@ -140,7 +139,7 @@ def pulled_back(expression: Node, G: Node, wrt: Sequence[Node]) -> tuple[Node, .
     found: dict[Node, Node] = {}
     inner = [[w] for w in wrt if w.op is not symbol_op]
     for group in ([w for w in wrt if w.op is symbol_op], *inner):
-        stands_for = {w: placeholder(w, i) for i, w in enumerate(group) if w.op is not symbol_op}
+        stands_for = {w: placeholder(w, str(i)) for i, w in enumerate(group) if w.op is not symbol_op}
         (root,), _ = stabilized(replaced(expression, stands_for))
         rewriter = Rewriter(ANY)
         leaves = [stands_for.get(w, w) for w in group]
@@ -149,11 +148,6 @@ def pulled_back(expression: Node, G: Node, wrt: Sequence[Node]) -> tuple[Node, .
         for w, leaf in zip(group, leaves, strict=True):
             found[w] = replaced(transposes_leave_sums(adjoint.get(leaf, full(0, w.shape))), back)
     return tuple(found[w] for w in wrt)
-
-
-def placeholder(node: Node, number: int = 0) -> Node:
-    """A symbol of the shape of a node, and of a name that nobody gives."""
-    return matrix(f"_{number}_of_{node.op.name}".replace(".", "_"), *node.shape)
 
 
 # ---- named equations
@@ -300,17 +294,20 @@ def _who_is_named(loss: Node, wanted: Collection[Node], keep: Collection[str]) -
 def _ways_down(loss: Node, named: set[Node]) -> dict[Node, str]:
     """In words, the rules by which the adjoint of each named node comes from those above it."""
     above: dict[Node, dict[str, None]] = {loss: {}}
-    for node in reversed(list(toposort(loss))):
+    nodes = list(toposort(loss))
+    examples = {n.shape[0] for n in nodes if n.op is symbol_op and n.value.role == "target"}
+    for node in reversed(nodes):
         ways = {} if node in named or node is loss else above.get(node, {})
         for i, arg in enumerate(node.args):
-            word = _word(node, i)
+            word = _word(node, i, examples)
             above.setdefault(arg, {}).update({**ways, **({word: None} if word else {})})
     return {node: ", ".join(above.get(node, {})) or "chain rule" for node in named}
 
 
-def _word(node: Node, operand: int) -> str:
+def _word(node: Node, operand: int, examples: Collection[Size]) -> str:
     """What the chain rule does on the way from a node to one of its operands, where it is worth saying."""
     if node.op is matmul_op:
         ones_beside = is_ones_column(node.args[0]) or is_ones_column(node.args[1])
-        return "sum over examples" if is_ones_column(node.args[0]) else "" if ones_beside else "product"
+        summed = f"sum over {'examples' if node.shape[0] in examples else 'rows'}"
+        return summed if is_ones_column(node.args[0]) else "" if ones_beside else "product"
     return node.op.rule if is_function(node) else ""

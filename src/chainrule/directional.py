@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from chainrule.adjoint import push
 from chainrule.asked import check_expressions
 from chainrule.calls import shown
-from chainrule.derive import check_scalar, gradient, placeholder, pulled_back
+from chainrule.derive import check_scalar, gradient, pulled_back
 from chainrule.errors import DerivationError, ShapeError
 from chainrule.expr import Node, full, toposort
 from chainrule.identities import ANY
@@ -18,7 +18,7 @@ from chainrule.python_form import called
 from chainrule.rewrite import Rewriter
 from chainrule.shapes import show
 from chainrule.stable import stabilized
-from chainrule.substitute import replaced
+from chainrule.substitute import placeholder, replaced
 
 
 def jvp(expression: Node, directions: Mapping[Node, Node]) -> Node:
@@ -64,7 +64,7 @@ def pushed(expression: Node, directions: Mapping[Node, Node]) -> Node:
             raise ShapeError(
                 f"a direction has the shape of what moves: {called(W)} is {show(W.shape)}, got {show(V.shape)}"
             )
-    leaves = {W: placeholder(W, i) for i, W in enumerate(directions) if W.args}
+    leaves = {W: placeholder(W, str(i)) for i, W in enumerate(directions) if W.args}
     (root,), _ = stabilized(replaced(expression, leaves))
     rewriter = Rewriter(ANY)
     tangents = {leaves.get(W, W): V for W, V in directions.items()}
@@ -166,7 +166,7 @@ def gauss_newton_product(loss: Node, outputs: Node, directions: Mapping[Node, No
         raise DerivationError(
             f"the loss is not made of these outputs, {called(outputs)}: give an inner expression of it"
         )
-    through = placeholder(outputs)
+    through = placeholder(outputs, "outputs")
     rest = replaced(loss, {outputs: through})
     for W in directions:
         if W in set(toposort(rest)):

@@ -13,6 +13,7 @@ import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from math import isinf
 from typing import NoReturn
 
 from chainrule.errors import SpecError, nearest
@@ -31,6 +32,8 @@ BINARY = ("@", ".*", "./", "/", "⊗", "*")
 ZERO = Fraction(0)
 NO_NAMES: Mapping[str, str] = {}
 DEEPEST = 100  # brackets in each other
+DIGITS = 300  # of a number
+NORMS = {"_F": "norm", "_2": "norm2", "_1": "norm1"}  # what is called by an index
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,8 +165,22 @@ class Formula:
         sign = self._take("+", "-") if signed else None
         whole = self._operand()
         while mark := self._take("'", "^", ".^"):
-            whole = self._make("transpose", (whole,), mark) if mark.kind == "'" else self._power(whole, mark)
+            inner = whole
+            whole = self._make("transpose", (inner,), mark) if mark.kind == "'" else self._power(inner, mark)
+            if {self.parts[i].kind for i in (inner, whole)} <= {"power", "entries"} and not self._is_bracketed(inner):
+                self._two_powers(inner, whole, mark)
         return self._make("negative", (whole,), sign) if sign and sign.kind == "-" else whole
+
+    def _two_powers(self, inner: int, whole: int, mark: Mark) -> NoReturn:
+        first = self.parts[inner]
+        base, left = (self.text[self.parts[i].start : self.parts[i].end] for i in (first.args[0], inner))
+        exponent, right = self.text[first.position + first.length : first.end], self.text[mark.position :]
+        right = right[: self.parts[whole].end - mark.position]
+        self._fail(
+            f"a power of a power can be read in two ways: ({left}){right}, or {base}^({exponent}{right}): "
+            "write the first, or the exponent as one number",
+            mark,
+        )
 
     def _power(self, base: int, mark: Mark) -> int:
         bracket = self._take("(")
@@ -179,7 +196,7 @@ class Formula:
             if number is None:
                 wanted = "an exponent is a number, such as ^2, .^0.5 or ^-1, or T for the transpose"
                 self._fail(wanted, turned or self._next)
-            k = Fraction(number.text)
+            k = self._fraction(number)
             if bracket and self._take("/"):
                 k /= self._nonzero("a denominator")
             kind = "power" if mark.kind == "^" else "entries"
@@ -191,15 +208,26 @@ class Formula:
 
     def _nonzero(self, what: str) -> Fraction:
         number = self._take("number")
-        if number is None or not Fraction(number.text):
+        k = ZERO if number is None else self._fraction(number)
+        if not k:
             self._fail(f"{what} is a number other than 0", number or self._next)
+        return k
+
+    def _fraction(self, number: Mark) -> Fraction:
+        """A number that floating point has, too."""
+        significant = number.text.lower().partition("e")[0].strip("0.")
+        if len(significant) > DIGITS:
+            self._fail(f"a number has at most {DIGITS} digits", number)
+        size = float(number.text)
+        if isinf(size) or (significant and not size):
+            self._fail(f"{number.text!r} is too {'large' if size else 'small'} for a number", number)
         return Fraction(number.text)
 
     def _operand(self) -> int:
         mark = self._next
         if self._take("number"):
-            value, ahead = Fraction(mark.text), self._marks[self._at : self._at + 2]
-            if [m.kind for m in ahead] == ["/", "number"]:
+            value, ahead = self._fraction(mark), self._marks[self._at : self._at + 2]
+            if [m.kind for m in ahead] == ["/", "number"] and not self._is_divisor(self._at - 1):
                 self._at += 1
                 value /= self._nonzero("a denominator")
             return self._make("number", (), mark, number=value)
@@ -210,13 +238,18 @@ class Formula:
             self._fail(f"expected a matrix, a number or a bracket, found {found}", mark)
         return self._bracketed(mark)
 
+    def _is_divisor(self, place: int) -> bool:
+        """Does a slash stand before a mark? x / 2 / 3 is divided twice."""
+        before = next((m.kind for m in reversed(self._marks[:place]) if m.kind not in ("+", "-")), "")
+        return before in ("/", "./")
+
     def _named(self, name: Mark) -> int:
         bracket = self._next
         if name.text in self._symbols:
             return self._make("name", (), name, word=name.text)
         if name.text not in self._functions:
             beside = bracket.kind == "(" and bracket.position == name.position + len(name.text)
-            if beside and len(name.text) > 2 and name.text.islower():
+            if beside and (name.text in self._elsewhere or (len(name.text) > 2 and name.text.islower())):
                 self._fail(f"unknown function {name.text!r}{self._suggestion(name.text)}", name)
             return self._make("name", (), name, word=name.text)
         if bracket.kind != "(":
@@ -241,15 +274,21 @@ class Formula:
         )
 
     def _bracketed(self, mark: Mark) -> int:
+        before = self._marks[max(self._at - 2, 0)]
         self._enter(mark.kind, mark)
         whole = self._sum()
+        if mark.kind == "(" and self._next.kind == "," and before.kind == "name":
+            self._fail(f"unknown function {before.text!r}{self._suggestion(before.text)}", before)
         self._leave(")" if mark.kind == "(" else mark.kind, mark)
         end = self._marks[self._at - 1]
         if mark.kind != "(":
             word = "norm" if mark.kind == "||" else "abs"
-            kind = self._next if self._next.position == end.position + len(end.text) else end
-            if mark.kind == "||" and kind.text in ("_2", "_F", "_1") and self._take("name"):
-                word, end = "norm" if kind.text != "_1" else "norm1", kind
+            index = self._next
+            if index.text.startswith("_") and index.position == end.position + len(end.text):
+                if mark.kind == "|" or index.text not in NORMS:
+                    self._fail(f"no norm is called {index.text!r}: write ||x|| or ||x||_2, ||x||_1, ||X||_F", index)
+                self._take("name")
+                word, end = NORMS[index.text], index
             whole = self._make("call", (whole,), mark, word=word)
         self._extend(whole, mark.position, end)
         return whole
@@ -281,6 +320,9 @@ def _marks(text: str) -> list[Mark]:
     found = []
     for match in _TOKEN.finditer(text):
         kind, piece = str(match.lastgroup), match.group()
+        if kind == "name" and not piece.isidentifier():
+            message = f"{piece!r} is no name: letters, digits and _; a power is written x^2, a half 1/2"
+            raise SpecError(message, text, match.start(), len(piece))
         if kind != "space":
             found.append(Mark(SAME.get(piece, piece) if kind == "mark" else kind, piece, match.start()))
     return [*found, Mark("end", "", len(text.rstrip()))]

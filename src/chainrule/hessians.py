@@ -14,9 +14,9 @@ from chainrule.errors import DerivationError
 from chainrule.expr import (
     Node,
     add_op,
+    full,
     hadamard_op,
     matmul_op,
-    matrix,
     rebuild,
     scale,
     scale_op,
@@ -29,6 +29,7 @@ from chainrule.products import chain
 from chainrule.python_form import called
 from chainrule.rewrite import Rewriter
 from chainrule.shapes import Size, times
+from chainrule.substitute import placeholder
 
 
 def hessian(loss: Node, wrt: Node) -> Node:
@@ -61,15 +62,22 @@ def hessian(loss: Node, wrt: Node) -> Node:
     "A + A'"
     """
     check_expressions("hessian", loss, wrt)
-    v = matrix("_v", *wrt.shape)
+    try:
+        return closed_form(loss, wrt)
+    except NotFoundError as failure:
+        raise DerivationError(f"{failure}: use hessian_vector_product") from None
+
+
+def closed_form(loss: Node, wrt: Node) -> Node:
+    """The Hessian as one matrix, or the error that says why none is found."""
+    v = placeholder(wrt, "direction")
     (product,) = hessian_vector_product(loss, {wrt: v})
     rewriter = Rewriter(ANY)
     try:
         return rewriter(matrix_of(product, v, rewriter))
     except NotFoundError as failure:
-        raise DerivationError(
-            f"no matrix is found for the Hessian by {called(wrt)}, because of {failure}: use hessian_vector_product"
-        ) from None
+        message = f"no matrix is found for the Hessian by {called(wrt)}, because of {failure}"
+        raise NotFoundError(message) from None
 
 
 class NotFoundError(Exception):
@@ -92,7 +100,7 @@ def matrix_of(expression: Node, v: Node, rewriter: Rewriter) -> Node:
     moving = [node for node in toposort(expression) if node in moves]
     if not moving:
         rows, columns = (times(*shape) for shape in (expression.shape, v.shape))
-        return scale(matrix("_zero", rows, columns), 0)
+        return full(0, (rows, columns))
     whole = eye(times(*v.shape))
     found: dict[Node, Turned] = {v: (whole, False)}
     for node, is_waist in zip(moving[1:], _waists(moving)[1:], strict=True):

@@ -27,6 +27,8 @@ class Call:
     parameters: int = 0
     along: bool = False  # does it go along rows, or down a column?
     facts: tuple[str, ...] = ()  # what a loss relies on of its targets
+    is_analytic: bool = False  # may books mean a power series, where it is of a square matrix?
+    of_matrices: str = ""  # why it is refused of a matrix that is no vector: what it may mean there
 
 
 def mean(A: Node) -> Node:
@@ -66,7 +68,10 @@ def _of_the_rule_book() -> dict[str, Call]:
         shaped: Shaped = "pair" if f.operands == 2 else "same" if f.op.shape(("r", "c")) == ("r", "c") else "row"
         build = down_a_column(f) if f.axis is not None else f
         for name in (f.name, *f.aliases):
-            found[name] = Call(shaped, build, f.operands, len(f.parameters), f.axis is not None)
+            analytic = (
+                shaped == "same" and f.axis is None and not (f.activation or f.parameters or f.kinks() or f.jumps())
+            )
+            found[name] = Call(shaped, build, f.operands, len(f.parameters), f.axis is not None, is_analytic=analytic)
     return found
 
 
@@ -86,7 +91,16 @@ CALLS: Mapping[str, Call] = {
     "sum": Call("number", total),
     "mean": Call("number", mean),
     "norm": Call("number", norm),
-    "norm1": Call("number", lambda A: total(abs(A))),
+    "norm1": Call(
+        "number",
+        lambda A: total(abs(A)),
+        of_matrices="the largest sum of a column, which is not in the language, or the sum of all |entries|: sum(|X|)",
+    ),
+    "norm2": Call(
+        "number",
+        norm,
+        of_matrices="the largest singular value, which is not in the language, or the Frobenius norm: ||X||_F",
+    ),
     "tr": Call("number of square", trace),
     "trace": Call("number of square", trace),
     "det": Call("number of square", det),
@@ -105,5 +119,7 @@ ELSEWHERE: Mapping[str, str] = {
     "frobenius": "tr(A'B), or sum(A .* B)",
     "transpose": "X'",
     "ln": "'log'",
+    "sigma": "'logistic'",
+    "KL": "'kl_divergence'",
 }
 """What a formula has for names that other libraries have, for suggestions."""

@@ -30,7 +30,7 @@ class Reading:
         self.symbols: dict[str, Pair] = {}
         self.vectors: list[Unknown] = []  # sizes of what is transposed, added up, ...: of no number
         self.numbers: list[str] = []  # names that are 1 x 1 only because the whole is
-        self.pending: list[int] = []
+        self.pending: dict[int, None] = {}  # parts whose meaning is not clear yet, in order
         for part in self.parts:
             self.shapes.append(self._shape(part))
             if self._is_folded(part):
@@ -123,7 +123,15 @@ class Reading:
             if part.kind == "@":
                 self.fail("'@' is between two matrices: write a number beside the matrix", part)
             return left or right
-        self.pending.append(len(self.shapes))
+        return self._wait(left, right)
+
+    def _wait(self, *operands: Pair) -> Pair:
+        """The shape of a part that is settled once more is known of its operands."""
+        place = len(self.shapes)
+        self.pending[place] = None
+        self.sizes.news.append(place)
+        for unknown in (a for pair in operands for a in pair):
+            self.sizes.watch(unknown, place)
         return self.sizes.new(), self.sizes.new()
 
     def _called(self, part: Part, shapes: list[Pair | None]) -> Pair | None:
@@ -152,22 +160,26 @@ class Reading:
             case "blocks":
                 return sizes.new(), sizes.new()
             case "diagonal":
-                self.pending.append(len(self.shapes))
-                return sizes.new(), sizes.new()
+                return self._wait(first)
         return sizes.one, sizes.one
 
     # ---- what had to wait
 
     def _advance(self) -> None:
-        """Settle what is clear by now, until nothing is."""
-        while ready := [place for place in self.pending if self._resolve(place, decide=False)]:
-            self.pending = [place for place in self.pending if place not in ready]
+        """Settle what is clear by now: only what waits for a size that became known can be."""
+        while self.sizes.news:
+            ready, self.sizes.news = sorted(set(self.sizes.news)), []
+            for place in ready:
+                if place in self.pending and self._resolve(place, decide=False):
+                    del self.pending[place]
 
     def _decide(self) -> None:
         """Where both readings are left, take the matrix product, or equal shapes: one after another."""
-        while self.pending:
-            self._resolve(self.pending.pop(0), decide=True)
-            self._advance()
+        for place in list(self.pending):
+            if place in self.pending:
+                del self.pending[place]
+                self._resolve(place, decide=True)
+                self._advance()
 
     def _resolve(self, place: int, *, decide: bool) -> bool:
         """Give a part its shape; False where it is not clear yet."""

@@ -5,6 +5,8 @@ What is decided here only by shapes: whether side by side means a matrix product
 
 from __future__ import annotations
 
+from itertools import chain, count
+
 from chainrule.shapes import Size
 
 Unknown = int  # a place in `Sizes`
@@ -19,6 +21,8 @@ class Sizes:
     def __init__(self) -> None:
         self._same: list[Unknown] = []
         self._value: list[Size | None] = []
+        self._watchers: dict[Unknown, list[int]] = {}  # by the one that stands for all
+        self.news: list[int] = []  # who waited for a size that is known by now
         self.one = self.of(1)
 
     def new(self) -> Unknown:
@@ -35,8 +39,8 @@ class Sizes:
 
     def root(self, a: Unknown) -> Unknown:
         """The one that stands for all that are equal to it."""
-        while self._same[a] != a:
-            self._same[a] = a = self._same[self._same[a]]  # half the way, for who asks next
+        while (up := self._same[a]) != a:
+            self._same[a] = a = self._same[up]  # half the way the next time
         return a
 
     def value(self, a: Unknown) -> Size | None:
@@ -53,10 +57,23 @@ class Sizes:
         if not self.can_be_equal(a, b):
             return False
         a, b = self.root(a), self.root(b)
-        value = self.value(a) if self.value(a) is not None else self.value(b)
+        if a == b:
+            return True
+        value = self._value[b] if self._value[a] is None else self._value[a]
+        waiting = sorted((self._watchers.pop(each, []) for each in (a, b)), key=len)
+        if value is None:
+            waiting[1] += waiting[0]
+            self._watchers[a] = waiting[1]
+        else:
+            self.news += waiting[0] + waiting[1]
         self._same[b] = a
         self._value[a] = value
         return True
+
+    def watch(self, a: Unknown, watcher: int) -> None:
+        """Put somebody into the news as soon as a size is known."""
+        if self.value(a) is None:
+            self._watchers.setdefault(self.root(a), []).append(watcher)
 
     def is_one(self, shape: Pair) -> bool:
         """Is it 1 x 1 for certain?"""
@@ -70,7 +87,7 @@ class Sizes:
         """The value; where there is none, a new name."""
         value = self.value(a)
         if value is None:
-            names = (*FREE, *(f"s{i}" for i in range(1, len(self._same) + 1)))
+            names = chain(FREE, (f"s{i}" for i in count(1)))
             value = self._value[self.root(a)] = next(name for name in names if name not in taken)
             taken.add(value)
         return value

@@ -12,7 +12,7 @@ from dataclasses import replace
 from chainrule.adjoint import push
 from chainrule.derive import Derived, Equation, Phase
 from chainrule.expr import Node, define, is_atom, matrix, toposort_to_names
-from chainrule.rewrite import Rewriter, Rule
+from chainrule.rewrite import Rewriter, Rule, Step
 from chainrule.rules import names_are_used
 
 PHASES: dict[Phase, Phase] = {"forward": "tangent", "loss": "tangent", "backward": "hessian"}
@@ -34,7 +34,7 @@ def with_tangents(derived: Derived, parameters: Iterable[Node], rules: Iterable[
     called = {e.expression: e.node for e in equations if e.phase == "forward" and not is_atom(e.expression)}
     rewriter = Rewriter((*names_are_used(called), *rules))
     tangents = {parameter: direction(parameter) for parameter in parameters}
-    steps = list(derived.steps)
+    steps: list[Step] = []
     found: list[Equation] = []
     for e in equations:
         moved = push(tangents, [e.expression], lambda n: () if is_atom(n) else n.args).get(e.expression)
@@ -47,6 +47,8 @@ def with_tangents(derived: Derived, parameters: Iterable[Node], rules: Iterable[
         found.append(Equation(name, tidy, e.shape, _rule(e.phase), PHASES[e.phase]))
     read = {n.name for e in found for n in toposort_to_names(e.expression)}
     wanted = [t for t in found if t.phase == "hessian" or t.name in read]  # the loss is hardly ever read
+    behind = {t.name for t in wanted}
+    steps = [*derived.steps, *(s for s in steps if s.equation in behind)]
     return replace(derived, equations=(*equations, *wanted), steps=tuple(steps))
 
 

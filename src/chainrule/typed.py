@@ -13,7 +13,7 @@ from typing import Any
 
 from chainrule.calls import check_text, shown
 from chainrule.errors import DerivationError, ShapeError, SpecError, UnknownNameError, nearest
-from chainrule.expr import FACTS, Node, apply, full, hadamard_op, matrix, scale, size
+from chainrule.expr import FACTS, Node, apply, full, hadamard_op, matrix, scale, scale_op, size
 from chainrule.formula import Part
 from chainrule.matrix_functions import by, eye, kron, matrix_power, norm
 from chainrule.operators import CALLS, total
@@ -24,6 +24,7 @@ from chainrule.shapes import Shape, Size, check_size, show
 Sized = Mapping[str, Any] | Iterable[str]
 Value = Node | Fraction
 NUMBER: Shape = (1, 1)
+LARGEST_POWER = 100  # of a matrix, which is a product of so many; a number's is exact up to here
 
 
 @dataclass(frozen=True)
@@ -215,7 +216,12 @@ def _node(reading: Reading, symbols: Mapping[str, Node], notes: list[str]) -> tu
         values = [made[a] for a in part.args]
         try:
             made.append(_made(reading, place, part, values, symbols, notes))
-        except (ShapeError, ZeroDivisionError, ValueError, TypeError) as error:
+            _check_number(made[-1])
+        except ZeroDivisionError:
+            reading.fail("division by 0", part)
+        except OverflowError:
+            reading.fail("too large or too small for a number", part, whole=True)
+        except (ShapeError, ValueError, TypeError) as error:
             if isinstance(error, SpecError):
                 raise
             reading.fail(str(error), part)
@@ -226,6 +232,13 @@ def _node(reading: Reading, symbols: Mapping[str, Node], notes: list[str]) -> tu
         if isinstance(value, Node):
             places.setdefault(value, (part.start, part.end))
     return whole, places
+
+
+def _check_number(value: Value) -> None:
+    """Raise OverflowError where a number, or that before a matrix, is none of floating point."""
+    number = value if not isinstance(value, Node) else value.value[0] if value.op is scale_op else 0
+    if number and not float(number):
+        raise OverflowError
 
 
 def _made(
@@ -291,12 +304,12 @@ def _raised(reading: Reading, part: Part, base: Value, notes: list[str]) -> Valu
     """A power: of a square matrix the matrix power, and else entry by entry."""
     k = part.number
     if not isinstance(base, Node):
-        if k.denominator != 1:
-            return Fraction(float(base) ** float(k)).limit_denominator(10**15)
-        return base ** int(k)
+        return _number_raised(base, k)
     if part.kind == "power" and base.shape[0] == base.shape[1] != 1:
         if k.denominator != 1:
             reading.fail(f"a matrix power is whole, got {k}: write .^ for a power of every entry", part)
+        if abs(k) > LARGEST_POWER:
+            reading.fail(f"a matrix power is at most {LARGEST_POWER}, got {k}", part)
         if k != -1:
             notes.append(f"^{k} of a square matrix is the matrix power; .^{k} goes entry by entry")
         return matrix_power(base, int(k))
@@ -312,10 +325,26 @@ def _raised(reading: Reading, part: Part, base: Value, notes: list[str]) -> Valu
     return apply(hadamard_op, base, base) if k == 2 else power(base, float(k))
 
 
+def _number_raised(base: Fraction, k: Fraction) -> Fraction:
+    """Exact where that is short."""
+    if k.denominator != 1 and base < 0:
+        raise ValueError("a root of a negative number")
+    size = float(base) ** float(k)
+    if base and not size:
+        raise OverflowError
+    if k.denominator == 1 and abs(k) <= LARGEST_POWER:
+        return base ** int(k)
+    return Fraction(size).limit_denominator(10**15) if size > 1 else Fraction(str(size))
+
+
 def _called(reading: Reading, part: Part, values: list[Value], notes: list[str]) -> Node:
     call = CALLS[part.word]
     matrices = values[: call.operands]
     shape = next(v.shape for v in matrices if isinstance(v, Node))
+    if call.of_matrices and 1 not in shape:
+        reading.fail(f"of a matrix, {show(shape)}, this norm may be {call.of_matrices}", part)
+    if call.is_analytic and shape[0] == shape[1] != 1:
+        notes.append(f"{part.word} of a square matrix goes entry by entry: it is not the matrix function")
     if call.along and shape[1] == 1 != shape[0]:
         notes.append(f"{part.word} of a column goes down the column")
     lifted = [v if isinstance(v, Node) else full(v, shape) for v in matrices]

@@ -5,8 +5,10 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+import chainrule as cr
 from chainrule.check.gradient import WRONG
 from chainrule.check.report import BlockReport, GradientReport
+from chainrule.check.verification import Failure, Verification
 from chainrule.cli import main
 from chainrule.derivatives import Derivatives
 
@@ -68,6 +70,29 @@ def test_the_steps(capsys):
     shown = capsys.readouterr().out
     assert "steps\n  1. " in shown
     assert "symmetric matrices are their transposes, in dX\n       (X' X)^-T\n     = (X' X)^-1\n" in shown
+
+
+def test_verify_replays_every_step_and_adds_one_line(capsys):
+    assert main(["gradient", "logdet(X)", "--hessian", "--verify"]) == 0
+
+    line = capsys.readouterr().out.splitlines()[-2]
+    assert line.startswith(f"{len(logdet_with_a_product().steps)} steps replayed, ")
+    assert line.endswith(": ok")
+
+
+def logdet_with_a_product():
+    f = cr.parse("logdet(X)")
+    return cr.differentiate(f.expression, f["X"], hessian=True)
+
+
+def test_verify_fails_on_a_wrong_step(capsys, monkeypatch):
+    right = logdet_with_a_product().steps[0]
+    wrong = Verification(False, 1, 1.0, (Failure(right.rule, right.equation, "1", "2", 1.0),))
+    monkeypatch.setattr(Derivatives, "verify", lambda self: wrong)
+
+    assert main(["gradient", "logdet(X)", "--verify"]) == 1
+
+    assert "1 failed" in capsys.readouterr().err
 
 
 def test_a_program_runs_and_says_the_rest_elsewhere(capsys):

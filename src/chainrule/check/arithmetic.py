@@ -13,6 +13,10 @@ __all__ = ["Arithmetic", "check_arithmetic"]
 
 TOKEN = re.compile(r"\s*(?:(\d+(?:\.\d*)?(?:[eE][+-]?\d+)?|\.\d+(?:[eE][+-]?\d+)?)|([-+*/^()=·×≈]))")
 
+DIGITS = 300  # of a number, and its largest exponent
+DEEPEST = 100  # brackets, signs and powers in each other
+LONGEST = 10_000  # bits of what is worked out on the way
+
 
 @dataclass(frozen=True)
 class Arithmetic:
@@ -31,7 +35,7 @@ class Arithmetic:
         Where one number is written to fewer digits than elsewhere: the two spellings, and what the left side is worth
         with the longer one throughout.
     places : int
-        Decimals of the right side.
+        Decimals of the right side: 1.5e3 has -2, as it may be 50 off.
     """
 
     claim: str
@@ -45,14 +49,15 @@ class Arithmetic:
         return self.ok
 
     def __str__(self) -> str:
-        shown = _decimal(self.exact, self.places + 4)
+        more = max(self.places + 4, 0)
+        shown = _decimal(self.exact, more)
         verdict = "right as printed" if self.ok else "wrong"
         lines = [f"{self.claim}: {verdict}, the left side is {shown}"]
         for short, long, value in self.mixed:
-            rounded = _decimal(value, self.places)
+            rounded = _decimal(value, max(self.places, 0))
             other = "the same" if _rounds(value, self.printed, self.places) else f"{rounded}, not what is printed"
             lines.append(
-                f"  {short} is {long} rounded: with {long} throughout it is {_decimal(value, self.places + 4)}, "
+                f"  {short} is {long} rounded: with {long} throughout it is {_decimal(value, more)}, "
                 f"which rounds to {other}"
             )
         return "\n".join(lines)
@@ -83,9 +88,9 @@ def check_arithmetic(claim: str) -> Arithmetic:
     0.7333(1 - 0.733) = 0.1958: right as printed, the left side is 0.19579110
       0.733 is 0.7333 rounded: with 0.7333 throughout it is 0.19557111, which rounds to 0.1956, not what is printed
     """
-    left, right, result = _read(claim)
+    left, right = _read(claim)
     exact, printed = _Reader(left, claim).whole(), _Reader(right, claim).whole()
-    places = len(result.partition(".")[2])
+    places = _places(right[-1][0])
     numbers = list(dict.fromkeys(text for text, _ in left if text[0].isdigit() or text[0] == "."))
     mixed = tuple(
         (short, long, _Reader([(long if text == short else text, at) for text, at in left], claim).whole())
@@ -97,24 +102,32 @@ def check_arithmetic(claim: str) -> Arithmetic:
 
 def _is_rounding(short: str, long: str) -> bool:
     """Is one decimal the other one, to fewer digits?"""
-    places = len(short.partition(".")[2])
-    more = len(long.partition(".")[2])
+    places, more = _places(short), _places(long)
     return 1 < places < more and "e" not in (short + long).lower() and _rounds(Fraction(long), Fraction(short), places)
 
 
+def _places(number: str) -> int:
+    """How many decimals a number is printed to: its last digit is worth 10^-places."""
+    digits, _, exponent = number.lower().partition("e")
+    return len(digits.partition(".")[2]) - int(exponent or 0)
+
+
 def _rounds(value: Fraction, printed: Fraction, places: int) -> bool:
-    return abs(value - printed) <= Fraction(1, 2 * 10**places)
+    return abs(value - printed) <= Fraction(10) ** -places / 2
 
 
 def _decimal(value: Fraction, places: int) -> str:
-    return f"{float(value):.{places}f}"
+    """Exact to the last digit, which a float is not."""
+    digits = str(round(abs(value) * 10**places)).rjust(places + 1, "0")
+    whole, decimals = (digits[:-places], f".{digits[-places:]}") if places else (digits, "")
+    return f"{'-' if value < 0 else ''}{whole}{decimals}"
 
 
 Tokens = list[tuple[str, int]]  # each with its position
 
 
-def _read(claim: str) -> tuple[Tokens, Tokens, str]:
-    """The tokens of both sides, and the digits on the right."""
+def _read(claim: str) -> tuple[Tokens, Tokens]:
+    """The tokens of both sides; on the right is one number, with a sign perhaps."""
     tokens: Tokens = []
     at = 0
     while claim[at:].strip():
@@ -128,16 +141,23 @@ def _read(claim: str) -> tuple[Tokens, Tokens, str]:
     if len(signs) != 1:
         raise SpecError("a claim has one sign =, with arithmetic before it and a number after it", claim, 0)
     right = tokens[signs[0] + 1 :]
-    if not right or not right[-1][0][-1].isdigit():
-        raise SpecError("after the sign = stands a number", claim, tokens[signs[0]][1])
-    return tokens[: signs[0]], right, right[-1][0]
+    wrong = next((at for text, at in right[:-1] if text not in "+-"), None)
+    if wrong is not None or not right or not _is_number(right[-1][0]):
+        raise SpecError(
+            "after the sign = stands one number", claim, tokens[signs[0]][1] if wrong is None else right[-1][1]
+        )
+    return tokens[: signs[0]], right
+
+
+def _is_number(token: str) -> bool:
+    return token.strip("+-*/^()=·×≈") != ""
 
 
 class _Reader:
     """Arithmetic by its grammar: sums of products of powers; products may stand side by side."""
 
     def __init__(self, tokens: Tokens, claim: str) -> None:
-        self.tokens, self.claim, self.at = tokens, claim, 0
+        self.tokens, self.claim, self.at, self.depth = tokens, claim, 0, 0
 
     @property
     def next(self) -> str:
@@ -174,8 +194,19 @@ class _Reader:
         return value
 
     def power(self) -> Fraction:
-        if self.next in ("+", "-"):
-            return self.power() if self.take() == "+" else -self.power()
+        self.depth += 1
+        if self.depth > DEEPEST:
+            raise self.error(f"more than {DEEPEST} brackets, signs or powers in each other")
+        value = self.signed() if self.next in ("+", "-") else self.raised()
+        self.depth -= 1
+        if max(value.numerator.bit_length(), value.denominator.bit_length()) > LONGEST:
+            raise self.error("this has too many digits")
+        return value
+
+    def signed(self) -> Fraction:
+        return self.power() if self.take() == "+" else -self.power()
+
+    def raised(self) -> Fraction:
         value = self.atom()
         if self.next != "^":
             return value
@@ -183,15 +214,24 @@ class _Reader:
         exponent = self.power()
         if exponent.denominator != 1 or abs(exponent) > 100:
             raise self.error("an exponent is a whole number of at most 100")
+        if exponent < 0 and not value:
+            raise self.error("division by 0")
         return value ** int(exponent)
 
     def atom(self) -> Fraction:
-        if not self.next or (self.next not in "(" and not self.next[-1].isdigit() and self.next[-1] != "."):
+        if not self.next or (self.next != "(" and not _is_number(self.next)):
             raise self.error(f"a number is missing{f' before {self.next!r}' if self.next else ''}")
         if self.take() != "(":
-            return Fraction(self.tokens[self.at - 1][0])
+            return self.number(self.tokens[self.at - 1][0])
         value = self.sum()
         if self.next != ")":
             raise self.error("a bracket is not closed")
         self.take()
         return value
+
+    def number(self, text: str) -> Fraction:
+        digits, _, exponent = text.lower().partition("e")
+        if len(digits) > DIGITS or len(exponent) > len(str(DIGITS)) + 1 or abs(int(exponent or 0)) > DIGITS:
+            self.at -= 1
+            raise self.error(f"a number has at most {DIGITS} digits, and an exponent up to {DIGITS}")
+        return Fraction(text)

@@ -11,10 +11,11 @@ from cyclopts import App
 from chainrule.cli.options import Flag, Formula, Names, Output, listed
 from chainrule.cli.output import WIDTH, complain, deliver, remark, say
 from chainrule.cli.status import NO, OK
-from chainrule.derivatives import Derivatives, differentiate, never_finite
+from chainrule.derivatives import Derivatives, differentiate
 from chainrule.errors import DerivationError, UnknownNameError, nearest
 from chainrule.expr import FACTS
 from chainrule.operators import CALLS
+from chainrule.points import never_finite
 from chainrule.program.languages import LANGUAGES
 from chainrule.render.text import SPELT, formula_lines
 from chainrule.render.views import legend, reads_alike
@@ -45,6 +46,7 @@ def gradient(
     steps: Flag = False,
     latex: Flag = False,
     source: str | None = None,
+    verify: Flag = False,
     output: Output = None,
 ) -> int:
     """Print or write the derivatives of a formula.
@@ -65,6 +67,8 @@ def gradient(
         Write LaTeX, which needs amsmath.
     source
         Write assignments in this language.
+    verify
+        Replay every step on random numbers, and say the worst error in one line; status 1 if one is wrong.
     output
         Write to this file.
     """
@@ -77,12 +81,18 @@ def gradient(
     for name in names:
         if name not in formula.symbols:
             raise UnknownNameError(f"--wrt {name}: no such name in the formula{nearest(name, formula.symbols)}")
-    derived = differentiate(formula.expression, *(formula[name] for name in dict.fromkeys(names)), hessian=hessian)
+    wanted = [formula[name] for name in dict.fromkeys(names)]
     try:
+        derived = differentiate(formula.expression, *wanted, hessian=hessian)
         report = derived.check()
     except DerivationError as error:
-        error.where = never_finite([formula.expression]) or error.where
+        if error.where not in formula.places:
+            error.where = never_finite([formula.expression]) or error.where
         raise formula.pointed(error) from error
+    verification = derived.verify() if verify else None
+    if verification is not None and not verification.ok:
+        complain(str(verification))
+        return NO
     heading = _heading(formula)
     bare = latex or source is not None  # nothing but LaTeX or a program may stand there
     written = derived.latex() if latex else derived.source(source) if source is not None else _text(derived, steps)
@@ -91,7 +101,10 @@ def gradient(
         remark(heading)
         for note in derived.notes:
             complain(note, kind="note")
-    return _judged(report, aloud=not bare or output is not None)
+    aloud = not bare or output is not None
+    if verification is not None:
+        (say if aloud else remark)(str(verification))
+    return _judged(report, aloud=aloud)
 
 
 def _heading(formula: Typed) -> str:

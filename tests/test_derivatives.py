@@ -1,0 +1,106 @@
+"""The derivatives of an expression under names of their own, several at once."""
+
+from dataclasses import replace
+
+import pytest
+
+import chainrule as cr
+from chainrule.errors import DerivationError, SpecError
+
+WITHOUT_A_MATRIX = ["logdet(A X)", "sum(softmax(w') + ||A + W ⊗ y||_F)", "||X - X'||^2 + logdet(X) + logdet(A X)"]
+
+
+@pytest.mark.parametrize("text", WITHOUT_A_MATRIX)
+def test_products_with_directions_are_one_equation_for_each_name(text):
+    f = cr.parse(text)
+
+    d = cr.differentiate(f.expression, *f.symbols.values(), hessian=True)
+
+    assert len({e.name for e in d}) == len(d)
+    report = d.check()
+    assert report.ok, report
+    assert set(report.blocks) == {e.name.removeprefix("d") for e in d if e.phase == "backward"} | {
+        e.name for e in d if e.phase == "hessian"
+    }
+
+
+def test_a_wrong_product_is_found_under_its_name():
+    f = cr.parse("logdet(A X)")
+    d = cr.differentiate(f.expression, f["A"], f["X"], hessian=True)
+    doubled = [replace(e, expression=2 * e.expression) if e.name == "dX_dot" else e for e in d]
+
+    report = replace(d, derived=replace(d.derived, equations=tuple(doubled))).check()
+
+    assert [name for name, block in report.blocks.items() if not block.ok] == ["dX_dot"]
+
+
+def test_the_steps_of_tangents_are_kept_and_replayed():
+    f = cr.parse("logdet(X)")
+
+    d = cr.differentiate(f.expression, f["X"], hessian=True)
+
+    assert {s.equation for s in d.steps} == {e.name for e in d} - {"loss"}
+    assert d.verify().ok
+    assert d.verify().steps > cr.differentiate(f.expression, f["X"]).verify().steps
+
+
+def test_a_note_names_the_equation_that_is_given_instead():
+    f = cr.parse("logdet(A X)")
+
+    notes = cr.differentiate(f.expression, f["A"], f["X"], hessian=True).notes
+
+    assert notes[0].endswith(": dA_dot is how dA moves along A_dot and X_dot")
+
+
+@pytest.mark.parametrize(
+    ("text", "hessian", "clash"),
+    [
+        ("d dx' x", False, "dx would stand for two things, a matrix of the loss and the derivative by x"),
+        ("x' y dx' dx", False, "dx would stand for two things"),
+        ("logdet(H_X) + sum(X)", True, "H_X would stand for two things, a matrix of the loss and the Hessian by X"),
+        ("x_dot' x", True, "x_dot would stand for two things, a matrix of the loss and a direction of x"),
+        ("dx_dot' x", True, "dx_dot would stand for two things"),
+    ],
+)
+def test_a_name_that_a_derivative_gets_is_refused_as_that_of_a_matrix(text, hessian, clash):
+    f = cr.parse(text)
+
+    with pytest.raises(DerivationError, match=clash) as raised:
+        cr.differentiate(f.expression, *f.symbols.values(), hessian=hessian)
+
+    pointed = f.pointed(raised.value)
+    assert isinstance(pointed, SpecError)
+    assert text[pointed.position :].startswith(clash.split()[0])
+
+
+def test_a_part_and_a_matrix_of_one_name_are_refused():
+    Z = cr.matrix("Z", "n", 1)
+
+    with pytest.raises(DerivationError, match="Z would stand for two things, a matrix of the loss and a part of the"):
+        cr.differentiate(cr.sum(cr.define("Z", cr.exp(Z)) * Z), Z)
+
+
+def test_a_name_of_a_derivative_that_is_not_asked_for_is_free():
+    f = cr.parse("x_dot' x + dy' x + sum(H_x x)")
+
+    d = cr.differentiate(f.expression, f["x"])
+
+    assert d.check().ok
+
+
+def test_the_loss_takes_a_name_that_is_free():
+    f = cr.parse("loss' f' L' loss_0")
+
+    d = cr.differentiate(f.expression, *f.symbols.values())
+
+    assert d.equations[0].name == "loss_1"
+    assert d.check().ok
+
+
+@pytest.mark.parametrize(("role", "words"), [("target", "sum over examples"), ("data", "sum over rows")])
+def test_rows_are_examples_where_there_are_targets(role, words):
+    b, Y = cr.matrix("b", 1, "k"), cr.matrix("Y", "n", "k", role=role)
+
+    d = cr.differentiate(cr.sum(cr.tanh(cr.ones("n") @ b + Y)), b)
+
+    assert d["db"].rule == f"product, tanh, {words}"
