@@ -1,5 +1,6 @@
 """Equations with numbers: three lines each, readable matrices, one entry by index."""
 
+import math
 import re
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 import chainrule as cr
 from chainrule.errors import ShapeError, UnknownNameError
 from chainrule.render.worked import block_text, entries, matrix_latex
+from chainrule.updates import UPDATES
 
 NET = cr.Network("4 -> 3 tanh -> 3 softmax", penalty=cr.l2(0.1))
 RNG = np.random.default_rng(0)
@@ -143,7 +145,7 @@ def test_one_entry_says_its_row_and_its_column():
 
 @pytest.mark.row(15, 20)
 def test_an_entry_s_numbers_add_up_to_it():
-    net = cr.Network("2 -> 2 tanh -> 2 logistic", penalty=cr.l2(0.5))
+    net = cr.Network("2 -> 2 tanh -> 2 logistic", penalty=cr.l2(0.1))
     params, x, y = net.init(1), [[0.3, -0.7], [1.1, 0.2], [0.4, 0.9]], [[0, 1], [1, 0], [1, 1]]
     for layout in ("rows", "columns"):
         d = net.derive(layout)
@@ -157,7 +159,37 @@ def test_an_entry_s_numbers_add_up_to_it():
             numbers = " ".join(lines[starts[1] : starts[2]]).strip(" =")
             claim = re.sub(r"\s+", " ", numbers) + " = " + lines[starts[2]].strip(" =")
             assert re.search(r"[a-z]", claim) is None, claim
+            assert re.search(r"[\d)] [\d(]", claim) is None, f"numbers side by side: {claim}"
             assert cr.check_arithmetic(claim).exact == pytest.approx(worked[e.name][i, j], rel=1e-10), claim
+
+
+@pytest.mark.parametrize("solver", UPDATES)
+def test_every_entry_of_every_update_rule_is_explained(solver):
+    net = cr.Network("2 -> 1", penalty="l2(0.1)")
+    d = net.derive(solver=solver)
+    data = net.init(0), [[1.0, 2.0], [3.0, -4.0]], [[1.0], [0.0]]
+    worked = d.with_numbers(*data)
+
+    for e in d.equations:
+        if e.phase == "update":
+            text = d.entry(e.name, 0, 0, *data, digits=16)
+            numbers = text.split("\n  = ")[-2].replace("\n", " ").replace("·", "*")
+            formula = re.sub(r"\|([^|]*)\|", r"abs(\1)", numbers)
+            found = eval(formula, {"sqrt": math.sqrt, "maximum": max, "abs": abs})
+            assert found == pytest.approx(worked[e.name][0, 0], rel=1e-9)
+
+
+def test_a_coefficient_that_is_a_sum_is_written_out_in_numbers():
+    net = cr.Network("2 -> 1 nobias")
+    d = net.derive(solver="adam")
+    data = {"W1": [[0.5], [0.0]]}, [[2.0, 0.0]], [[0.0]]
+
+    moment = d.entry("m_W1_next", 0, 0, *data)
+    step = " ".join(d.entry("W1_next", 0, 0, *data).split())
+
+    assert "= beta1 · m_W1[0,0] + (1 - beta1) · dW1[0,0]\n  = 0.9 · 0 + (1 - 0.9) · 2\n  = 0.2" in moment
+    assert "v_W1_next[0,0]), plus eps)" in step
+    assert r"(1 - 0.9) \cdot 2" in d.entry("m_W1_next", 0, 0, *data, latex=True)
 
 
 @pytest.mark.parametrize("name", ["loss", "P", "dZ2", "dW1", "Z1", "A1", "b1_next"])

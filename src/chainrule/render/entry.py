@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,7 @@ from chainrule.render.alphabet import ATOM, SUM, Notation
 from chainrule.render.latex import GAPS, LINE, alphabet
 from chainrule.render.lines import Piece, Written, broken, joined
 from chainrule.render.notation import compose, is_ones
+from chainrule.render.numbers import ratio
 from chainrule.render.text import TEXT, WIDTH, formula, formula_lines, sentence_lines
 from chainrule.render.worked import entries
 from chainrule.rewrite import Rewriter, Step
@@ -72,7 +74,7 @@ def in_words(node: Node, i: int, j: int) -> str:
     if node.op is scale_op:
         number, exponents = node.value
         k = formula(scale(full(1, (1, 1)), number, *zip(node.args[1:], exponents, strict=True)))
-        return f"{k} times {_grouped(node.args[0], i, j)}"
+        return k if _fills_with_one(node.args[0]) else f"{k} times {_grouped(node.args[0], i, j)}"
     if node.op is full_op or node.op is ones_op:
         return formula(full(1.0 if node.op is ones_op else node.value, (1, 1)))
     function = function_of(node)
@@ -82,6 +84,10 @@ def in_words(node: Node, i: int, j: int) -> str:
         return f"{_name(node)} of {' and '.join(_grouped(a, i, j) for a in node.args)}"
     line, at = ("row", i) if function.axis else ("column", j)
     return f"entry {j if function.axis else i} of {_name(node)} of {line} {at} of {_spoken(node.args[0])}"
+
+
+def _fills_with_one(node: Node) -> bool:
+    return node.op is ones_op or (node.op is full_op and node.value == 1)
 
 
 def _factors_in_words(node: Node, i: int, j: int) -> str:
@@ -239,10 +245,12 @@ def _multiple(node: Node, parts: list[Node], symbol: Callable[[Key | None], Node
     """A coefficient before an entry: numbers and scalars multiply it, and what divides it stays below."""
     number, exponents = node.value
     powers = list(zip(node.args[1:], parts[1:], exponents, strict=True))
-    k = abs(number)
-    below = k if k.numerator == 1 and k.denominator < 1000 else 1
-    above = scale(full(1, (1, 1)), k / below, *((s, e) for s, _, e in powers if e > 0))
+    below = Fraction(1, ratio(abs(number))[1])
+    above = scale(full(1, (1, 1)), abs(number) / below, *((s, e) for s, _, e in powers if e > 0 and is_atom(s)))
     entry = parts[0] if above is full(1, (1, 1)) else _times(symbol((above, 0, 0)), parts[0])
+    for s, part, e in reversed(powers):
+        if e > 0 and not is_atom(s):  # 1 - beta1 is no name: it is written out, too
+            entry = _times(part if e == 1 else scale(full(1, (1, 1)), 1, (part, e)), entry)
     return scale(entry, below if number > 0 else -below, *((part, e) for _, part, e in powers if e < 0))
 
 
