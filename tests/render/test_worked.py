@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import chainrule as cr
-from chainrule.errors import ShapeError, UnknownNameError
+from chainrule.errors import DataError, ShapeError, UnknownNameError
 from chainrule.render.worked import block_text, entries, matrix_latex
 from chainrule.updates import UPDATES
 
@@ -217,6 +217,37 @@ def test_bad_requests_are_answered_in_one_sentence():
         d.with_numbers(PARAMS, X, Y)["dW9"]
     with pytest.raises(ShapeError, match=r"the network takes X of shape \(n x 4\)"):
         d.with_numbers(PARAMS, X[:, :2], Y)
+
+
+@pytest.mark.parametrize("index", [0.5, "0", None, True])
+def test_an_index_is_a_whole_number(index):
+    with pytest.raises(TypeError, match=f"the row and the column of an entry are whole numbers from 0, got {index!r}"):
+        NET.derive().entry("dW2", 0, index, PARAMS, X, Y)
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        ({"lr": "a"}, DataError, "lr holds real numbers, got 'a'"),
+        ({"lr": None}, DataError, "lr holds real numbers, got None"),
+        ({"lr": [1, 2]}, DataError, r"lr is one finite number, got \[1, 2\]"),
+        ({"lr": np.nan}, DataError, "lr is one finite number, got nan"),
+        ({"sample_weight": [1] * 5}, DataError, r"no weights of examples: take derive\(sample_weight=True\)"),
+        ({"params": None}, TypeError, "the parameters are a mapping of names to arrays, .* got None"),
+        ({"X": X[:0], "Y": Y[:0]}, DataError, "numbers need at least one row, got X without rows"),
+    ],
+)
+def test_data_that_have_no_numbers_to_show_are_refused(change, error, message):
+    with pytest.raises(error, match=message):
+        NET.derive().with_numbers(**{"params": PARAMS, "X": X, "Y": Y, **change})
+
+
+def test_a_rate_for_every_weight_has_the_shape_of_the_weights():
+    d = cr.Network("2 -> 1").derive(learning_rate="matrix")
+    data = cr.Network("2 -> 1").init(0), [[1, 2]], [[0]]
+
+    with pytest.raises(ShapeError, match=r"lr_W1 is a number or a matrix \(2 x 1\), got an array of shape \(3,\)"):
+        d.with_numbers(*data, lr_W1=[1, 2, 3])
 
 
 def test_an_entry_behind_a_softmax_is_explained_in_the_names_and_numbers_at_hand():

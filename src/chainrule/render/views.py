@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import Any, Literal, get_args
 
+from chainrule.asked import check_word
 from chainrule.derive import Derived, Equation
-from chainrule.errors import UnknownNameError, nearest
 from chainrule.expr import full_op, is_atom, ones_op, walk
 from chainrule.matrix_functions import is_identity
 from chainrule.render.latex import equations_latex, steps_latex
@@ -96,8 +96,7 @@ def _lead(derived: Derived, e: Equation) -> str:
 
 
 def _check(depth: str) -> None:
-    if depth not in DEPTHS:
-        raise UnknownNameError(f"unknown view {depth!r}{nearest(str(depth), DEPTHS)}")
+    check_word("unknown view", depth, DEPTHS)
 
 
 def _explained(derived: Derived, *, every: bool) -> Iterator[str]:
