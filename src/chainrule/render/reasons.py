@@ -188,7 +188,9 @@ def entry_reasons(e: Equation, steps: Iterable[Step], i: int, j: int) -> list[st
         if s.via is not None and (is_function(s.via[0]) or s in set(signals_passed_on([s]))):
             operand = s.via[0].args[s.via[1]]
             of = operand.args[0] if operand.op is transpose_op else operand
-            said.append(why(s, i, j) if of.shape == e.shape else why(s))
+            turned = of is not operand and is_function(s.via[0])  # [i,j] of W is [j,i] of the W' that it is of
+            place = (j, i) if turned else (i, j)
+            said.append(why(s, *place) if of.shape == e.shape else why(s))
             said += [f"note: {found}"] if (found := warning(s)) else []
     return list(dict.fromkeys(said))
 
