@@ -30,7 +30,6 @@ from chainrule.losses import Targets
 from chainrule.program.listing import Listing
 from chainrule.render.entry import entry_latex, entry_text, shares
 from chainrule.render.reasons import entry_reasons
-from chainrule.render.views import steps_of
 from chainrule.render.worked import Groups, worked_latex, worked_text
 from chainrule.shapes import show
 
@@ -77,7 +76,7 @@ class Worked:
         equations = {e.name: e for e in self.equations}
         check_word("no equation for", name, equations)
         e = equations[name]
-        steps = steps_of(derived, e)
+        steps = derived.steps_to(name)
         named = {each.expression: each.node for each in self.equations if each.phase == "forward"}
         reasons = [*entry_reasons(e, steps, i, j), *shares(e, steps, i, j, self.values, self.digits, named)]
         write = entry_latex if latex else entry_text
