@@ -172,7 +172,9 @@ def test_the_order_of_parameters_does_not_matter():
         ({**GOOD, "b1": 0}, ShapeError, r"b1 is \(\), not \(1 x 3\)"),
         ({**GOOD, "W1": np.full((2, 3), np.inf)}, DataError, r"W1 holds inf at \[0, 0\]"),
         ({**GOOD, "b1": [["a", "b", "c"]]}, DataError, r"b1 holds real numbers, got 'a' at \[0, 0\]"),
-        ([GOOD["W1"], GOOD["b1"]], TypeError, "the parameters are a mapping of names to arrays, .* got list"),
+        ([GOOD["W1"], GOOD["b1"]], TypeError, "the parameters are a mapping of names to arrays, .* got a list"),
+        (None, TypeError, "the parameters are a mapping of names to arrays, as init gives them, got None"),
+        ({1: GOOD["W1"]}, TypeError, "got the name 1"),
     ],
 )
 def test_parameters_that_do_not_fit_are_refused_in_words(params, error, message):

@@ -1,10 +1,12 @@
 """Wrong kinds of arguments of the public functions, each one sentence."""
 
+import re
+
 import numpy as np
 import pytest
 
 import chainrule as cr
-from chainrule.errors import DataError
+from chainrule.errors import DataError, UnknownNameError
 
 W, V = cr.matrix("W", 3, 2), cr.matrix("V", 3, 2)
 NOT_EXPRESSIONS = {
@@ -87,3 +89,24 @@ def test_one_matrix_may_be_met_many_times():
 def test_what_is_no_text_is_refused_in_one_sentence(ask, message):
     with pytest.raises(TypeError, match=message):
         ask()
+
+
+NET = cr.Network("2 -> 1")
+WORDS = {
+    "solver": lambda x: NET.derive(solver=x),
+    "learning_rate": lambda x: NET.derive(learning_rate=x),
+    "layout": cr.Convention,
+    "view": NET.derive().view,
+    "language": NET.derive().source,
+    "part": lambda x: NET.derive().source("numpy", x),
+    "equation": lambda x: NET.derive()[x],
+    "entry": lambda x: NET.derive().entry(x, 0, 0, NET.init(0), [[1, 2]], [[0]]),
+    "result": lambda x: NET.derive().with_numbers(NET.init(0), [[1, 2]], [[0]])[x],
+}
+
+
+@pytest.mark.parametrize("given", [3, None, 0.1, ["c"], {}, np.ones(2)], ids=repr)
+@pytest.mark.parametrize("asked", WORDS)
+def test_a_word_that_is_no_text_is_unknown_too(asked, given):
+    with pytest.raises(UnknownNameError, match=re.escape(repr(given)) + ".*; (known names are|did you mean)"):
+        WORDS[asked](given)

@@ -12,7 +12,7 @@ from random_networks import conventions, draw_case
 
 import chainrule as cr
 from chainrule.conventions import CONVENTIONS, ONE, OPTIONS, SIDES, Reading, find_convention
-from chainrule.errors import ConventionError, DataError, UnknownNameError
+from chainrule.errors import ConventionError, DataError, ShapeError, UnknownNameError
 from chainrule.updates import UPDATES
 
 NET = "4 -> 5 tanh -> 3 softmax"
@@ -504,6 +504,20 @@ def test_arrays_are_translated():
     assert "b1" not in found
     with pytest.raises(DataError, match=r"^dW1 is multiplied by the number of examples here: give X too"):
         d.translate(gradient)
+
+
+@pytest.mark.parametrize(
+    ("values", "error", "message"),
+    [
+        (None, TypeError, "the values are a mapping of names to arrays, got None"),
+        ({3: [[4]]}, TypeError, "the values are a mapping of names to arrays, got the name 3"),
+        ({"dZ1": [[1]], "X": 3}, ShapeError, "X has one row for each example, got 3"),
+        ({"W1": "a"}, DataError, "W1 holds real numbers, got 'a'"),
+    ],
+)
+def test_values_that_cannot_be_translated_are_refused_in_words(values, error, message):
+    with pytest.raises(error, match=message):
+        cr.Network("2 -> 1").derive(convention="ng").translate(values)
 
 
 def test_latex_does_not_call_a_multiple_a_derivative():

@@ -57,6 +57,23 @@ def test_a_layer_costs_the_same_at_any_depth(layout):
     assert (many - some) / 2 <= 1.05 * (some - few)
 
 
+WRITTEN = {
+    "steps": lambda d: d.view("steps"),
+    "algebra": lambda d: d.view("algebra"),
+    "LaTeX of steps": lambda d: d.latex("steps"),
+}
+
+
+@pytest.mark.parametrize("written", WRITTEN)
+def test_the_steps_of_a_layer_cost_the_same_at_any_depth(written):
+    WRITTEN[written](tall(3).derive())  # what is made once
+    derivations = [tall(depth).derive() for depth in (20, 40, 80)]
+
+    few, some, many = (calls_of(partial(WRITTEN[written], d)) for d in derivations)
+
+    assert (many - some) / 2 <= 1.05 * (some - few)
+
+
 @pytest.mark.slow
 def test_five_thousand_layers_meet_no_limit():
     d = tall(5_000).derive()

@@ -86,6 +86,11 @@ def test_nearest_ignores_capitals():
     assert nearest("identty", ["Identity", "tanh"]) == "; did you mean 'Identity'?"
 
 
+def test_nearest_takes_what_is_no_text():
+    assert nearest(["relu"], ["tanh", "relu"]) == "; did you mean 'relu'?"
+    assert nearest(None, ["tanh", "relu"]) == "; known names are 'relu', 'tanh'"
+
+
 def test_nearest_lists_what_is_known_when_nothing_is_close():
     assert nearest("swirl", iter(["tanh", "relu", "tanh"])) == "; known names are 'relu', 'tanh'"
 

@@ -87,13 +87,27 @@ def as_weights(w: Any, rows: int) -> Array:
     return array.reshape(-1, 1)
 
 
+def check_mapping(
+    given: object, said: str = "the parameters are a mapping of names to arrays, as init gives them"
+) -> dict[str, Any]:
+    """Names and what they name; of what is no mapping of names, it is said what was wanted."""
+    if not isinstance(given, Mapping):
+        raise TypeError(f"{said}, got {shown(given)}")
+    for name in given:
+        if not isinstance(name, str):
+            raise TypeError(f"{said}, got the name {shown(name)}")
+    return dict(given)
+
+
+def check_rows(what: str, rows: int) -> None:
+    """Refuse data without examples, where something needs them."""
+    if not rows:
+        raise DataError(f"{what} at least one row, got X without rows")
+
+
 def check_parameters(params: Mapping[str, Any], declared: Sequence[Node]) -> Arrays:
     """The parameters as arrays, in the order declared; what does not fit is shown beside what was declared."""
-    if not isinstance(params, Mapping):
-        raise TypeError(
-            f"the parameters are a mapping of names to arrays, as init gives them, got {type(params).__name__}"
-        )
-    found = {str(name): as_numbers(str(name), value) for name, value in params.items()}
+    found = {name: as_numbers(name, value) for name, value in check_mapping(params).items()}
     expected = {str(p.name): p.shape for p in declared}
     if {name: a.shape for name, a in found.items()} != expected:
         wanted = ", ".join(f"{name} {show(s)}" for name, s in expected.items())
@@ -113,6 +127,14 @@ def _misfits(found: Arrays, expected: Mapping[str, Any]) -> Iterable[str]:
     for name in found:
         if name not in expected:
             yield f"there is no {name}{nearest(name, expected)}"
+
+
+def as_scalar(name: str, value: Any) -> float:
+    """One finite number."""
+    array = as_numbers(name, value)
+    if array.size != 1 or not np.isfinite(array).all():
+        raise DataError(f"{name} is one finite number, got {shown(value)}")
+    return float(array.item())
 
 
 def common_dtype(arrays: Iterable[Array]) -> np.dtype[Any]:

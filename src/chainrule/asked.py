@@ -1,12 +1,18 @@
-"""What public functions were asked for: expressions in which a name is one matrix, or one sentence."""
+"""What public functions were asked for: known words, expressions in which a name is one matrix; or one sentence."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from chainrule.calls import shown
-from chainrule.errors import DataError
+from chainrule.errors import DataError, UnknownNameError, nearest
 from chainrule.expr import Node, symbol_op, toposort
+
+
+def check_word(said: str, wanted: object, words: Collection[str], where: str = "") -> None:
+    """Refuse what is none of the words, whatever its type: said of it, as in "unknown solver 3", with the nearest."""
+    if not isinstance(wanted, str) or wanted not in words:
+        raise UnknownNameError(f"{said} {shown(wanted)}{where}{nearest(wanted, words)}")
 
 
 def check_expression(function: str, given: object) -> Node:

@@ -12,8 +12,10 @@ from typing import Any
 
 import numpy as np
 
+from chainrule.arrays import as_numbers, check_mapping
+from chainrule.asked import check_word
 from chainrule.calls import shown
-from chainrule.errors import ConventionError, DataError, UnknownNameError, nearest
+from chainrule.errors import ConventionError, DataError, ShapeError
 from chainrule.layers import Dense
 
 OPTIONS: dict[str, tuple[str, ...]] = {
@@ -69,12 +71,12 @@ class Convention:
     sign: str = "descent"
 
     def __post_init__(self) -> None:
-        usual = {"rows": ("XW", "row"), "columns": ("WX", "column")}.get(self.layout, ("", ""))
+        usual = {"rows": ("XW", "row"), "columns": ("WX", "column")}.get(str(self.layout), ("", ""))
         for option, word in zip(("weights", "bias"), usual, strict=True):
             object.__setattr__(self, option, getattr(self, option) or word)
         for option, words in OPTIONS.items():
-            if (word := getattr(self, option)) not in words and not (option in ("reduction", "scale") and word is None):
-                raise UnknownNameError(f"unknown {option} {word!r}{nearest(str(word), words)}")
+            if (word := getattr(self, option)) is not None or option not in ("reduction", "scale"):
+                check_word(f"unknown {option}", word, words)
         if self.layout != SIDES[self.weights]:
             raise ConventionError(self._of_the_other_layout())
         if self.reduction == "sum" and self.scale:
@@ -139,8 +141,8 @@ def find_convention(wanted: str | Convention | None, layers: Sequence[Dense] = (
     """
     if not isinstance(wanted, str | Convention | None):
         raise TypeError(f"a convention is a name such as 'ng', or a chainrule.Convention, got {shown(wanted)}")
-    if isinstance(wanted, str) and wanted not in CONVENTIONS:
-        raise UnknownNameError(f"unknown convention {wanted!r}{nearest(wanted, CONVENTIONS)}")
+    if isinstance(wanted, str):
+        check_word("unknown convention", wanted, CONVENTIONS)
     base = CONVENTIONS[wanted] if isinstance(wanted, str) else wanted or Convention()
     given: dict[str, Any] = {option: word for option, word in options.items() if word is not None}
     if given.get("layout", base.layout) != base.layout and given["layout"] in OPTIONS["layout"]:
@@ -233,13 +235,13 @@ class Reading:
 
 def translated(reading: Reading, values: Mapping[str, Any]) -> dict[str, Any]:
     """Arrays in rows as a reading means them; see `Derivation.translate`."""
-    arrays = {name: np.asarray(value) for name, value in stacked(reading, values).items()}
+    arrays = {name: as_numbers(name, value) for name, value in stacked(reading, values).items()}
     return {name: _translated(reading, name, array, arrays) for name, array in arrays.items()}
 
 
 def stacked(reading: Reading, values: Mapping[str, Any]) -> dict[str, Any]:
     """Arrays in rows with every bias below its weights, where a reading has biases there."""
-    arrays = dict(values)
+    arrays = check_mapping(values, "the values are a mapping of names to arrays")
     if reading.convention.bias == "ones":
         for name in [name for name in arrays if name.removeprefix("d") in reading.weights]:
             if (b := name.replace("W", "b")) in arrays:
@@ -256,6 +258,8 @@ def _translated(reading: Reading, name: str, array: Any, arrays: Mapping[str, An
     if exponent:
         if "w" not in arrays and "X" not in arrays:
             raise DataError(f"{name} is multiplied by the number of examples here: give X too, or the weights w")
+        if "w" not in arrays and not arrays["X"].ndim:
+            raise ShapeError(f"X has one row for each example, got {shown(arrays['X'].item())}")
         k *= float(arrays["w"].sum() if "w" in arrays else len(arrays["X"])) ** exponent
     turned = array.T if reading.is_transposed(name) else array
     return turned if k == 1 else k * turned

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
+from chainrule.arrays import check_mapping
+from chainrule.asked import check_word
 from chainrule.check.replay import verify
 from chainrule.check.verification import Verification
 from chainrule.conventions import Convention, Reading, stacked, translated
 from chainrule.derivatives import Derivatives
 from chainrule.derive import Derived, Equation
-from chainrule.errors import UnknownNameError, nearest
 from chainrule.expr import Node, full
 from chainrule.program.listing import Listing
 from chainrule.program.source import program
@@ -123,11 +124,9 @@ class Derivation:
         return translated(self.reading, values)
 
     def __getitem__(self, name: str) -> Equation:
-        for e in self.equations:
-            if e.name == name:
-                return e
-        known = [e.name for e in self.equations]
-        raise UnknownNameError(f"no equation for {name!r} in this derivation{nearest(name, known)}")
+        equations = {e.name: e for e in self.equations}
+        check_word("no equation for", name, equations, " in this derivation")
+        return equations[name]
 
     def __iter__(self) -> Iterator[Equation]:
         return iter(self.equations)
@@ -170,7 +169,7 @@ class Derivation:
         """
         return view_text(self.derived, depth)
 
-    def latex(self, view: str = "equations", **options: Any) -> str:
+    def latex(self, view: str = "equations", *, derivatives: Literal["delta", "partial"] = "delta") -> str:
         """Write the derivation as LaTeX; `derivatives="partial"` writes dL/dZ for the error signals.
 
         Parameters
@@ -183,7 +182,7 @@ class Derivation:
         str
             Displays that need amsmath only.
         """
-        return view_latex(self.derived, view, notes=self.reading.notes, **options)
+        return view_latex(self.derived, view, derivatives=derivatives, notes=self.reading.notes)
 
     def with_numbers(
         self,
@@ -238,7 +237,7 @@ class Derivation:
         """
         check_digits(digits)
         data = {"sample_weight": sample_weight, "random_state": random_state}
-        params = stacked(self.reading, params)
+        params = stacked(self.reading, check_mapping(params))
         return work_out(
             self.derived, self.listing, params, X, Y, digits=digits, hyper=hyper, translate=self.translate, **data
         )

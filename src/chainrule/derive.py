@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from importlib import import_module
 from typing import Literal
 
@@ -161,6 +162,17 @@ class Derived:
     steps: Sequence[Step]
     factors: Mapping[str, Node] = field(default_factory=dict)  # of a name that stands for a multiple of what it says
     origin: Derived | None = None  # what this one is a reading of
+
+    def steps_to(self, name: str) -> Sequence[Step]:
+        """The steps to one equation: of the first derivation, then of its re-reading."""
+        return self._steps_by_name.get(name, ())
+
+    @cached_property
+    def _steps_by_name(self) -> Mapping[str, Sequence[Step]]:
+        by_name: dict[str, list[Step]] = {}
+        for s in self.steps:
+            by_name.setdefault(s.equation, []).append(s)
+        return by_name
 
 
 def derive_equations(

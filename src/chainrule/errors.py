@@ -72,13 +72,13 @@ class SpecError(ValueError):
         return f"{self.message}\n{_excerpt(self.text, self.position, self.length)}"
 
 
-def nearest(name: str, known: Iterable[str], all_of_them: str = "") -> str:
+def nearest(name: object, known: Iterable[str], all_of_them: str = "") -> str:
     """End a message about an unknown name: the nearest known one, or all of them, or the nearest of very many.
 
     Parameters
     ----------
-    name : str
-        What was asked for. Capitals are ignored in the comparison.
+    name : object
+        What was asked for, a name or not. Capitals are ignored in the comparison.
     known : iterable of str
         The names that exist.
     all_of_them : str
@@ -100,11 +100,12 @@ def nearest(name: str, known: Iterable[str], all_of_them: str = "") -> str:
     if not names:
         return ""
     by_folded = {each.casefold(): each for each in names}
-    close = difflib.get_close_matches(name.casefold(), by_folded, n=1)
+    folded = str(name).casefold()
+    close = difflib.get_close_matches(folded, by_folded, n=1)
     if close:
         return f"; did you mean {by_folded[close[0]]!r}?"
     if len(names) > _MANY:
-        close = difflib.get_close_matches(name.casefold(), by_folded, n=3, cutoff=0)
+        close = difflib.get_close_matches(folded, by_folded, n=3, cutoff=0)
         listed = ", ".join(repr(by_folded[each]) for each in close)
         return f"; the nearest of {len(names)} names are {listed}{all_of_them and f': {all_of_them}'}"
     return "; known names are " + ", ".join(map(repr, names))

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from numbers import Integral
-from typing import Any
+from typing import Any, TypeGuard
 
 from chainrule.activations import activations, identity
 from chainrule.calls import Call, bind, check_text, format_call, parse_call
@@ -148,9 +148,12 @@ def build(layer: Dense, number: int, A: Node, *, last: bool, training: bool, sta
 
 def whole(size: object) -> int:
     """A size as a whole number, or 0 for what is not one of at least 1."""
-    if isinstance(size, bool) or not isinstance(size, Integral):
-        return 0
-    return max(int(size), 0)
+    return max(int(size), 0) if is_whole(size) else 0
+
+
+def is_whole(number: object) -> TypeGuard[Integral]:
+    """Is it a whole number, which True is not?"""
+    return isinstance(number, Integral) and not isinstance(number, bool)
 
 
 def mask(name: str, rows: Size, columns: Size, dropout: float) -> Node:

@@ -15,6 +15,7 @@ from importlib import import_module
 from numbers import Real
 from typing import Any, Literal
 
+from chainrule.asked import check_word
 from chainrule.calls import Call, bind, check_text, format_call, parse_call
 from chainrule.errors import PairError, ShapeError, UnknownNameError, nearest
 from chainrule.expr import Node, define, full, ones, scale, size
@@ -106,8 +107,7 @@ def reduced_loss(entries: Node, *, weights: Node | None, reduction: str, over: s
 
 def check_reduction(reduction: str) -> None:
     """Refuse what is neither a mean nor a sum over rows."""
-    if reduction not in REDUCTIONS:
-        raise UnknownNameError(f"unknown reduction {reduction!r}{nearest(reduction, REDUCTIONS)}")
+    check_word("unknown reduction", reduction, REDUCTIONS)
 
 
 def total_weight(weights: Node) -> Node:

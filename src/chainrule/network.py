@@ -8,11 +8,21 @@ from typing import Any
 import numpy as np
 
 from chainrule.activations import activations
-from chainrule.arrays import Arrays, as_data, as_targets, as_weights, check_parameters, common_dtype, draw_masks, filled
+from chainrule.arrays import (
+    Arrays,
+    as_data,
+    as_targets,
+    as_weights,
+    check_parameters,
+    check_rows,
+    common_dtype,
+    draw_masks,
+    filled,
+)
+from chainrule.asked import check_word
 from chainrule.calls import check_text
 from chainrule.conventions import Convention, check_convention, find_convention
 from chainrule.derivation import Derivation
-from chainrule.errors import DataError, UnknownNameError, nearest
 from chainrule.graph import Graph, build_graph
 from chainrule.initializers import INITIALIZERS
 from chainrule.issue import issue
@@ -222,8 +232,7 @@ class Network(Uses):
             f"convention {convention!r}" if isinstance(convention, str) and bias is None else f"bias={chosen.bias!r}"
         )
         check_convention(chosen, self.layers, self.reduction, asked)
-        if learning_rate not in LEARNING_RATES:
-            raise UnknownNameError(f"unknown learning_rate {learning_rate!r}{nearest(learning_rate, LEARNING_RATES)}")
+        check_word("unknown learning_rate", learning_rate, LEARNING_RATES)
         rule, matrix = find_update(solver), learning_rate == "matrix"
         key = (sample_weight, dropout and self.drops, chosen, rule.name, matrix)
         if key not in self._derivations:
@@ -356,8 +365,8 @@ class Network(Uses):
         """The values of these equations, and the data type they are computed in."""
         values = self._inputs(params, X)
         rows, dtype = len(values["X"]), values["X"].dtype
-        if not rows and self.reduction == "mean":
-            raise DataError("a mean loss needs at least one row, got X without rows")
+        if self.reduction == "mean":
+            check_rows("a mean loss needs", rows)
         values["Y"] = as_targets(Y, rows, self.outputs, self.objective.targets).astype(dtype, copy=False)
         if w is not None:
             values["w"] = as_weights(w, rows).astype(dtype, copy=False)

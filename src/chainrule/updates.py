@@ -10,7 +10,7 @@ import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from chainrule.errors import UnknownNameError, nearest
+from chainrule.asked import check_word
 from chainrule.expr import Node, define, matrix, scalar
 from chainrule.primitives import abs, maximum, reciprocal, sqrt
 
@@ -91,8 +91,7 @@ def update(block: Callable[..., None]) -> Callable[..., None]:
 
 def find_update(name: str) -> UpdateRule:
     """The update rule of a name."""
-    if name not in UPDATES:
-        raise UnknownNameError(f"unknown solver {name!r}{nearest(name, UPDATES)}")
+    check_word("unknown solver", name, UPDATES)
     return UPDATES[name]
 
 

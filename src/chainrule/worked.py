@@ -8,9 +8,21 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.arrays import Array, Arrays, as_data, as_targets, as_weights, check_parameters, draw_masks
+from chainrule.arrays import (
+    Array,
+    Arrays,
+    as_data,
+    as_numbers,
+    as_scalar,
+    as_targets,
+    as_weights,
+    check_parameters,
+    check_rows,
+    draw_masks,
+)
+from chainrule.asked import check_word
 from chainrule.derive import Derived, Equation
-from chainrule.errors import UnknownNameError, nearest
+from chainrule.errors import DataError, ShapeError, UnknownNameError, nearest
 from chainrule.evaluate import evaluate_all
 from chainrule.expr import Node, matmul_op, ones_op, symbol_op, toposort, toposort_to_names
 from chainrule.layers import whole
@@ -18,8 +30,8 @@ from chainrule.losses import Targets
 from chainrule.program.listing import Listing
 from chainrule.render.entry import entry_latex, entry_text, shares
 from chainrule.render.reasons import entry_reasons
-from chainrule.render.views import steps_of
 from chainrule.render.worked import Groups, worked_latex, worked_text
+from chainrule.shapes import show
 
 RATE = 0.1  # the learning rate of every weight, where it is not given
 SIX_STEPS = (
@@ -45,8 +57,7 @@ class Worked:
     digits: int
 
     def __getitem__(self, name: str) -> Array:
-        if name not in self.values:
-            raise UnknownNameError(f"there is no {name!r} in this derivation{nearest(name, self.values)}")
+        check_word("there is no", name, self.values, " in this derivation")
         return self.values[name]
 
     def __str__(self) -> str:
@@ -62,10 +73,10 @@ class Worked:
 
     def entry(self, derived: Derived, name: str, i: int, j: int, *, latex: bool = False) -> str:
         """One entry of one result, in words, symbols and numbers, with the indices that justify it."""
-        e = next((e for e in self.equations if e.name == name), None)
-        if e is None:
-            raise UnknownNameError(f"no equation for {name!r}{nearest(name, [e.name for e in self.equations])}")
-        steps = steps_of(derived, e)
+        equations = {e.name: e for e in self.equations}
+        check_word("no equation for", name, equations)
+        e = equations[name]
+        steps = derived.steps_to(name)
         named = {each.expression: each.node for each in self.equations if each.phase == "forward"}
         reasons = [*entry_reasons(e, steps, i, j), *shares(e, steps, i, j, self.values, self.digits, named)]
         write = entry_latex if latex else entry_text
@@ -127,7 +138,7 @@ def work_out(
     n = len(values["X"])
     given = translate(values)
     scalars = {**listing.hyper, **hyper, "n": n}
-    given |= {name: np.full((1, 1), float(v)) for name, v in scalars.items() if name not in rates}
+    given |= {name: np.full((1, 1), as_scalar(name, v)) for name, v in scalars.items() if name not in rates}
     given |= {str(state.name): _filled(state, initial) for state, initial in listing.states}
     given |= {str(rate.name): _filled(rate, hyper.get(str(rate.name), hyper.get("lr", RATE))) for rate in listing.rates}
     results = evaluate_all([e.expression for e in derived.equations], {**given, "n": n})
@@ -138,8 +149,11 @@ def work_out(
 
 def _filled(symbol: Node, value: Any) -> Array:
     """One number for every entry, or a matrix as it is."""
-    rows, columns = symbol.shape
-    return np.array(np.broadcast_to(np.asarray(value, float), (int(rows), int(columns))))
+    shape, array = tuple(map(int, symbol.shape)), as_numbers(str(symbol.name), value).astype(float)
+    if array.shape not in ((), shape):
+        wanted = f"a number or a matrix {show(symbol.shape)}"
+        raise ShapeError(f"{symbol.name} is {wanted}, got an array of shape {array.shape}")
+    return np.array(np.broadcast_to(array, shape))
 
 
 def _inputs(
@@ -148,9 +162,13 @@ def _inputs(
     target = symbols["Y"]
     data = as_data(X, int(symbols["X"].shape[1]))
     rows, outputs = len(data), int(target.shape[1])
+    check_rows("numbers need", rows)
     domain: Targets = "distribution" if "rows_sum_to_one" in target.value.facts else "real"
     values = {"X": data, "Y": as_targets(Y, rows, outputs, domain)}
-    if any(d.name == "w" for d in listing.data):
+    weighted = any(d.name == "w" for d in listing.data)
+    if w is not None and not weighted:
+        raise DataError("this derivation has no weights of examples: take derive(sample_weight=True)")
+    if weighted:
         values["w"] = as_weights(np.ones(rows) if w is None else w, rows)
     declared = [symbols[str(p.name)] for p in listing.parameters]
     masks = draw_masks([symbols[str(M.name)] for M in listing.randoms], rows, random_state, float)

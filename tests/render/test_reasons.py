@@ -12,8 +12,12 @@ from render.reader import read_text
 
 import chainrule as cr
 from chainrule.conventions import CONVENTIONS
+from chainrule.derive import Equation
 from chainrule.expr import is_atom, toposort_to_names, transpose_op
-from chainrule.render.reasons import is_bookkeeping, passed_on, signals_passed_on, why
+from chainrule.primitives import abs as absolute
+from chainrule.primitives import sign
+from chainrule.render.reasons import entry_reasons, is_bookkeeping, passed_on, signals_passed_on, why
+from chainrule.rewrite import Step
 
 SAID = re.compile(r"(?:the sum over k of|alone:) (?P<term>.+) is \[(?P<i>\d+),(?P<j>\d+)\] of (?P<whole>.+)$")
 ENTRY = re.compile(r"(?P<of>[A-Za-z]\w*|\[[^\]]*\]|\([^()]*\))\[(?P<r>\w+),(?P<c>\w+)\]")
@@ -137,6 +141,16 @@ def test_an_entry_is_justified_in_the_convention_shown(convention, entry, reason
 
     assert reason in " ".join(said.split())
     assert max(map(len, said.splitlines())) <= 80
+
+
+def test_an_entry_behind_a_function_of_a_transpose_is_found_at_its_other_index():
+    W, G = cr.matrix("W", 2, 3), cr.matrix("G", 3, 2)
+    step = Step("abs", G, G * sign(W.T), "dW", via=(absolute(W.T), 0))
+    e = Equation("dW", (G * sign(W.T)).T, (2, 3), "penalty", "backward")
+
+    assert entry_reasons(e, [step], 1, 2) == [
+        "[2,1] of |W'| depends on [2,1] of W' alone: times the slope of abs there"
+    ]
 
 
 def test_the_steps_view_speaks_of_the_product_that_is_shown():

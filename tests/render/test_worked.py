@@ -1,13 +1,15 @@
 """Equations with numbers: three lines each, readable matrices, one entry by index."""
 
+import math
 import re
 
 import numpy as np
 import pytest
 
 import chainrule as cr
-from chainrule.errors import ShapeError, UnknownNameError
+from chainrule.errors import DataError, ShapeError, UnknownNameError
 from chainrule.render.worked import block_text, entries, matrix_latex
+from chainrule.updates import UPDATES
 
 NET = cr.Network("4 -> 3 tanh -> 3 softmax", penalty=cr.l2(0.1))
 RNG = np.random.default_rng(0)
@@ -143,7 +145,7 @@ def test_one_entry_says_its_row_and_its_column():
 
 @pytest.mark.row(15, 20)
 def test_an_entry_s_numbers_add_up_to_it():
-    net = cr.Network("2 -> 2 tanh -> 2 logistic", penalty=cr.l2(0.5))
+    net = cr.Network("2 -> 2 tanh -> 2 logistic", penalty=cr.l2(0.1))
     params, x, y = net.init(1), [[0.3, -0.7], [1.1, 0.2], [0.4, 0.9]], [[0, 1], [1, 0], [1, 1]]
     for layout in ("rows", "columns"):
         d = net.derive(layout)
@@ -157,7 +159,37 @@ def test_an_entry_s_numbers_add_up_to_it():
             numbers = " ".join(lines[starts[1] : starts[2]]).strip(" =")
             claim = re.sub(r"\s+", " ", numbers) + " = " + lines[starts[2]].strip(" =")
             assert re.search(r"[a-z]", claim) is None, claim
+            assert re.search(r"[\d)] [\d(]", claim) is None, f"numbers side by side: {claim}"
             assert cr.check_arithmetic(claim).exact == pytest.approx(worked[e.name][i, j], rel=1e-10), claim
+
+
+@pytest.mark.parametrize("solver", UPDATES)
+def test_every_entry_of_every_update_rule_is_explained(solver):
+    net = cr.Network("2 -> 1", penalty="l2(0.1)")
+    d = net.derive(solver=solver)
+    data = net.init(0), [[1.0, 2.0], [3.0, -4.0]], [[1.0], [0.0]]
+    worked = d.with_numbers(*data)
+
+    for e in d.equations:
+        if e.phase == "update":
+            text = d.entry(e.name, 0, 0, *data, digits=16)
+            numbers = text.split("\n  = ")[-2].replace("\n", " ").replace("·", "*")
+            formula = re.sub(r"\|([^|]*)\|", r"abs(\1)", numbers)
+            found = eval(formula, {"sqrt": math.sqrt, "maximum": max, "abs": abs})
+            assert found == pytest.approx(worked[e.name][0, 0], rel=1e-9)
+
+
+def test_a_coefficient_that_is_a_sum_is_written_out_in_numbers():
+    net = cr.Network("2 -> 1 nobias")
+    d = net.derive(solver="adam")
+    data = {"W1": [[0.5], [0.0]]}, [[2.0, 0.0]], [[0.0]]
+
+    moment = d.entry("m_W1_next", 0, 0, *data)
+    step = " ".join(d.entry("W1_next", 0, 0, *data).split())
+
+    assert "= beta1 · m_W1[0,0] + (1 - beta1) · dW1[0,0]\n  = 0.9 · 0 + (1 - 0.9) · 2\n  = 0.2" in moment
+    assert "v_W1_next[0,0]), plus eps)" in step
+    assert r"(1 - 0.9) \cdot 2" in d.entry("m_W1_next", 0, 0, *data, latex=True)
 
 
 @pytest.mark.parametrize("name", ["loss", "P", "dZ2", "dW1", "Z1", "A1", "b1_next"])
@@ -185,6 +217,37 @@ def test_bad_requests_are_answered_in_one_sentence():
         d.with_numbers(PARAMS, X, Y)["dW9"]
     with pytest.raises(ShapeError, match=r"the network takes X of shape \(n x 4\)"):
         d.with_numbers(PARAMS, X[:, :2], Y)
+
+
+@pytest.mark.parametrize("index", [0.5, "0", None, True])
+def test_an_index_is_a_whole_number(index):
+    with pytest.raises(TypeError, match=f"the row and the column of an entry are whole numbers from 0, got {index!r}"):
+        NET.derive().entry("dW2", 0, index, PARAMS, X, Y)
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        ({"lr": "a"}, DataError, "lr holds real numbers, got 'a'"),
+        ({"lr": None}, DataError, "lr holds real numbers, got None"),
+        ({"lr": [1, 2]}, DataError, r"lr is one finite number, got \[1, 2\]"),
+        ({"lr": np.nan}, DataError, "lr is one finite number, got nan"),
+        ({"sample_weight": [1] * 5}, DataError, r"no weights of examples: take derive\(sample_weight=True\)"),
+        ({"params": None}, TypeError, "the parameters are a mapping of names to arrays, .* got None"),
+        ({"X": X[:0], "Y": Y[:0]}, DataError, "numbers need at least one row, got X without rows"),
+    ],
+)
+def test_data_that_have_no_numbers_to_show_are_refused(change, error, message):
+    with pytest.raises(error, match=message):
+        NET.derive().with_numbers(**{"params": PARAMS, "X": X, "Y": Y, **change})
+
+
+def test_a_rate_for_every_weight_has_the_shape_of_the_weights():
+    d = cr.Network("2 -> 1").derive(learning_rate="matrix")
+    data = cr.Network("2 -> 1").init(0), [[1, 2]], [[0]]
+
+    with pytest.raises(ShapeError, match=r"lr_W1 is a number or a matrix \(2 x 1\), got an array of shape \(3,\)"):
+        d.with_numbers(*data, lr_W1=[1, 2, 3])
 
 
 def test_an_entry_behind_a_softmax_is_explained_in_the_names_and_numbers_at_hand():

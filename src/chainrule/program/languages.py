@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import keyword
 
-from chainrule.errors import UnknownNameError, nearest
+from chainrule.asked import check_word
 from chainrule.program import c_frame, in_place_frame, octave_frame, python_frame
 from chainrule.program.arrays import assignments
 from chainrule.program.c_loops import loops
@@ -222,6 +222,5 @@ LANGUAGES: dict[str, Language] = {
 
 def find_language(name: str) -> Language:
     """A language by name."""
-    if name not in LANGUAGES:
-        raise UnknownNameError(f"unknown language {name!r}{nearest(name, LANGUAGES)}")
+    check_word("unknown language", name, LANGUAGES)
     return LANGUAGES[name]

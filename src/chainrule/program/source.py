@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from chainrule.asked import check_expressions
+from chainrule.asked import check_expressions, check_word
 from chainrule.calls import shown
 from chainrule.derive import Equation
-from chainrule.errors import DataError, UnknownNameError, nearest
+from chainrule.errors import DataError
 from chainrule.expr import Node, define, define_op, is_atom, symbol_op, toposort, toposort_to_names
 from chainrule.program.breaking import fitted
 from chainrule.program.end_to_end import end_to_end
@@ -96,8 +96,7 @@ def _check_names(defined: Iterable[Node], to: Language) -> None:
 def program(listing: Listing, language: str, part: str, *, flat: bool = False) -> str:
     """A part of a derivation's program; see `Derivation.source`."""
     to = find_language(language)
-    if part not in PARTS:
-        raise UnknownNameError(f"unknown part {part!r}{nearest(part, PARTS)}")
+    check_word("unknown part", part, PARTS)
     write = _flat if flat else _phase if part in PHASES else _whole
     return fitted(write(listing, to, part), to)
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
 
+from chainrule.calls import shown
 from chainrule.derive import Equation
 from chainrule.errors import ShapeError
 from chainrule.expr import (
@@ -28,113 +30,31 @@ from chainrule.expr import (
     transpose_op,
 )
 from chainrule.functions import function_of, is_function
+from chainrule.layers import is_whole
 from chainrule.render.alphabet import ATOM, SUM, Notation
 from chainrule.render.latex import GAPS, LINE, alphabet
 from chainrule.render.lines import Piece, Written, broken, joined
-from chainrule.render.notation import compose, is_ones
+from chainrule.render.notation import compose
+from chainrule.render.numbers import ratio
 from chainrule.render.text import TEXT, WIDTH, formula, formula_lines, sentence_lines
+from chainrule.render.words import MOST_TERMS, STACKS, in_words, part_of
 from chainrule.render.worked import entries
 from chainrule.rewrite import Rewriter, Step
 from chainrule.rules import names_are_used
 from chainrule.shapes import show
-from chainrule.stack import block_op, bounds, hstack_op, vstack_op
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
-STACKS = (hstack_op, vstack_op, block_op)
-MOST_TERMS = 4  # of a sum; others are left out
 MOST_LINES = 8  # of an entry written out
 
 
 def check_entry(e: Equation, i: int, j: int, counts: Callable[[Any], int]) -> None:
-    """An entry must be inside its matrix."""
+    """An entry is named by two whole numbers, and is inside its matrix."""
+    for index in (i, j):
+        if not is_whole(index):
+            raise TypeError(f"the row and the column of an entry are whole numbers from 0, got {shown(index)}")
     rows, columns = map(counts, e.shape)
     if not (0 <= i < rows and 0 <= j < columns):
         raise ShapeError(f"{e.name} is {show((rows, columns))}: it has no entry [{i},{j}]; indices count from 0")
-
-
-# ---- in words
-
-
-def in_words(node: Node, i: int, j: int) -> str:
-    """What an entry is: row 1 of A1' times column 0 of dZ2."""
-    if is_atom(node):
-        return f"{node.name}[{i},{j}]"
-    if node.op is transpose_op:
-        return in_words(node.args[0], j, i) if is_atom(node.args[0]) else f"entry [{j},{i}] of {_spoken(node.args[0])}"
-    if node.op is matmul_op:
-        return _product_in_words(node, i, j)
-    if node.op in STACKS:
-        return in_words(*_part(node, i, j))
-    if node.op is add_op:
-        return _sum_in_words(node, i, j)
-    if node.op is hadamard_op:
-        return _factors_in_words(node, i, j)
-    if node.op is scale_op:
-        number, exponents = node.value
-        k = formula(scale(full(1, (1, 1)), number, *zip(node.args[1:], exponents, strict=True)))
-        return f"{k} times {_grouped(node.args[0], i, j)}"
-    if node.op is full_op or node.op is ones_op:
-        return formula(full(1.0 if node.op is ones_op else node.value, (1, 1)))
-    function = function_of(node)
-    if function.whole:
-        return f"entry [{i},{j}] of {_name(node)} of {' and '.join(map(_spoken, node.args))}"
-    if function.axis is None:
-        return f"{_name(node)} of {' and '.join(_grouped(a, i, j) for a in node.args)}"
-    line, at = ("row", i) if function.axis else ("column", j)
-    return f"entry {j if function.axis else i} of {_name(node)} of {line} {at} of {_spoken(node.args[0])}"
-
-
-def _factors_in_words(node: Node, i: int, j: int) -> str:
-    """A product of several; one of a row and a column needs no brackets where it is the first."""
-    factors: list[Node] = []
-    while node.op is hadamard_op:
-        node, factor = node.args
-        factors.insert(0, factor)
-    first = in_words(node, i, j) if factors[1:] and node.op is matmul_op else _grouped(node, i, j)
-    words = [first, *(_grouped(factor, i, j) for factor in factors)]
-    return (", times " if any(" " in word for word in words) else " times ").join(words)
-
-
-def _sum_in_words(node: Node, i: int, j: int) -> str:
-    terms: list[Node] = []
-    while node.op is add_op:
-        node, term = node.args
-        terms.insert(0, term)
-    words = in_words(node, i, j)
-    for term in terms[:MOST_TERMS]:
-        minus = term.op is scale_op and term.value[0] < 0
-        words += f", {'minus' if minus else 'plus'} {in_words(scale(term, -1) if minus else term, i, j)}"
-    more = len(terms) - MOST_TERMS
-    return words + (f", and {more} more terms" if more > 0 else "")
-
-
-def _product_in_words(node: Node, i: int, j: int) -> str:
-    a, b = node.args
-    if a.op is ones_op and b.shape[0] == 1:
-        return in_words(b, 0, j)
-    if is_ones(b) and b.op is transpose_op and a.shape[1] == 1:
-        return in_words(a, i, 0)
-    if is_ones(b) and a.op is matmul_op and is_ones(a.args[0]):
-        return f"the sum of all entries of {_spoken(a.args[1])}"
-    if is_ones(a):
-        return f"the sum of column {j} of {_spoken(b)}"
-    if is_ones(b):
-        return f"the sum of row {i} of {_spoken(a)}"
-    return f"row {i} of {_spoken(a)} times column {j} of {_spoken(b)}"
-
-
-def _grouped(node: Node, i: int, j: int) -> str:
-    words = in_words(node, i, j)
-    return f"({words})" if " " in words and not is_atom(node) else words
-
-
-def _spoken(node: Node) -> str:
-    written = formula(node)
-    return written if is_atom(node) or node.op in (transpose_op, *STACKS) else f"({written})"
-
-
-def _name(node: Node) -> str:
-    return node.op.name.removesuffix(".twin")
 
 
 # ---- as a formula of entries
@@ -186,27 +106,12 @@ def _needed(node: Node, i: int, j: int, counts: Callable[[Any], int]) -> list[Ke
     if node.op is transpose_op:
         return [(node.args[0], j, i)]
     if node.op in STACKS:
-        return [_part(node, i, j)]
+        return [part_of(node, i, j)]
     if node.op is matmul_op:
         a, b = node.args
         keys = [((a, i, k), (b, k, j)) for k in _terms(counts(a.shape[1])) if k is not None]
         return [key for pair in keys for key in pair]
     return [(a, i, j) if a.shape == node.shape else (a, 0, 0) for a in node.args]
-
-
-def _part(node: Node, i: int, j: int) -> Key:
-    """Of which matrix an entry of a stack or of a block is an entry."""
-    if node.op is block_op:
-        rows, columns = bounds(node)
-        return node.args[0], i + (rows[0] if rows else 0), j + (columns[0] if columns else 0)
-    along = 1 if node.op is hstack_op else 0
-    place = [i, j]
-    for part in node.args:
-        size = int(part.shape[along])
-        if place[along] < size:
-            return part, place[0], place[1]
-        place[along] -= size
-    raise AssertionError("an entry of a stack is in one of its parts")
 
 
 def _terms(count: int) -> list[int | None]:
@@ -239,10 +144,12 @@ def _multiple(node: Node, parts: list[Node], symbol: Callable[[Key | None], Node
     """A coefficient before an entry: numbers and scalars multiply it, and what divides it stays below."""
     number, exponents = node.value
     powers = list(zip(node.args[1:], parts[1:], exponents, strict=True))
-    k = abs(number)
-    below = k if k.numerator == 1 and k.denominator < 1000 else 1
-    above = scale(full(1, (1, 1)), k / below, *((s, e) for s, _, e in powers if e > 0))
+    below = Fraction(1, ratio(abs(number))[1])
+    above = scale(full(1, (1, 1)), abs(number) / below, *((s, e) for s, _, e in powers if e > 0 and is_atom(s)))
     entry = parts[0] if above is full(1, (1, 1)) else _times(symbol((above, 0, 0)), parts[0])
+    for s, part, e in reversed(powers):
+        if e > 0 and not is_atom(s):  # 1 - beta1 is no name: it is written out, too
+            entry = _times(part if e == 1 else scale(full(1, (1, 1)), 1, (part, e)), entry)
     return scale(entry, below if number > 0 else -below, *((part, e) for _, part, e in powers if e < 0))
 
 

@@ -280,7 +280,7 @@ def steps_latex(
 
     A long one stands in braces with `\allowdisplaybreaks`, so that a page may end inside.
     """
-    names = {str(n.name) for e, _, _ in listed for n in toposort(e.expression) if is_atom(n)}
+    names = {str(n.name) for n in toposort(*(e.expression for e, _, _ in listed)) if is_atom(n)}
     to = replace(alphabet(derivatives, names | {e.name for e, _, _ in listed}, multiples), spelt=True)
     said = [_display([rf"&\rlap{{\text{{{_note(note, derivatives)}}}}}" for note in notes])] if notes else []
     return "\n\n".join([*said, *(_steps(e, lead, steps, to) for e, lead, steps in listed)])

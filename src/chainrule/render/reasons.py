@@ -188,7 +188,9 @@ def entry_reasons(e: Equation, steps: Iterable[Step], i: int, j: int) -> list[st
         if s.via is not None and (is_function(s.via[0]) or s in set(signals_passed_on([s]))):
             operand = s.via[0].args[s.via[1]]
             of = operand.args[0] if operand.op is transpose_op else operand
-            said.append(why(s, i, j) if of.shape == e.shape else why(s))
+            turned = of is not operand and is_function(s.via[0])  # [i,j] of W is [j,i] of the W' that it is of
+            place = (j, i) if turned else (i, j)
+            said.append(why(s, *place) if of.shape == e.shape else why(s))
             said += [f"note: {found}"] if (found := warning(s)) else []
     return list(dict.fromkeys(said))
 
@@ -236,9 +238,8 @@ def warning(step: Step) -> str:
     )
 
 
-def reached(name: str, equations: Iterable[Equation], steps: Iterable[Step]) -> str:
-    """Through which equations the loss depends on a name, and what brings the derivative there, in one sentence."""
-    users = list(_users(name, equations))
+def reached(name: str, users: Sequence[Equation], steps: Iterable[Step]) -> str:
+    """Through which equations, its users, the loss depends on a name, and what brings the derivative there."""
     if not users:
         return f"the loss does not depend on {name}"
     through = [e.name for e in users if e.phase != "loss"]
@@ -263,11 +264,14 @@ def _brings(s: Step) -> str:
     return f"brings it back from {str(_bare(s.before)[0].name).removeprefix('d')}"
 
 
-def _users(name: str, equations: Iterable[Equation]) -> Iterator[Equation]:
-    """The equations that use a name and that the loss is made of."""
+def users_of(equations: Iterable[Equation]) -> dict[str, list[Equation]]:
+    """For every name the equations that use it and that the loss is made of."""
     said = {e.name: e for e in equations if e.phase in ("forward", "loss")}
     used = {e.name: {str(n.name) for n in toposort_to_names(e.expression) if is_atom(n)} for e in said.values()}
     needed = {e.name for e in said.values() if e.phase == "loss"}
-    for e in reversed(said):
-        needed |= used[e] if e in needed else set()
-    return (e for e in said.values() if e.name in needed and name in used[e.name])
+    users: dict[str, list[Equation]] = {}
+    for e in reversed(said.values()):
+        for name in used[e.name] if e.name in needed else ():
+            needed.add(name)
+            users.setdefault(name, []).insert(0, e)
+    return users

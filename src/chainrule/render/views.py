@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import groupby
-from typing import Any, Literal, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
+from chainrule.asked import check_word
 from chainrule.derive import Derived, Equation
-from chainrule.errors import UnknownNameError, nearest
 from chainrule.expr import full_op, is_atom, ones_op, walk
 from chainrule.matrix_functions import is_identity
 from chainrule.render.latex import equations_latex, steps_latex
-from chainrule.render.reasons import Shown, is_bookkeeping, reached, warning, why
+from chainrule.render.reasons import Shown, is_bookkeeping, reached, users_of, warning, why
 from chainrule.render.text import SPELT, WIDTH, equations_text, formula_lines, sentence_lines, spelt
 from chainrule.rewrite import Step
 from chainrule.shapes import show
@@ -46,14 +46,8 @@ def view_latex(
     how: dict[str, Any] = {"derivatives": derivatives, "multiples": multiples, "notes": notes}
     if depth in STEPS:
         every = depth == "algebra"
-        listed = [(e, _lead(derived, e), list(_shown(derived, e, every=every))) for e in derived.equations]
-        return steps_latex(listed, **how)
+        return steps_latex([(a.equation, a.lead, a.shown) for a in _accounts(derived, every=every)], **how)
     return equations_latex(derived.equations, rules=depth == "rules", **how)
-
-
-def steps_of(derived: Derived, equation: Equation) -> list[Step]:
-    """The steps to one equation: of the first derivation, then of its re-reading."""
-    return [s for s in derived.steps if s.equation == equation.name]
 
 
 def legend(steps: Sequence[Step], indent: int = 0) -> list[str]:
@@ -70,11 +64,29 @@ def reads_alike(step: Step) -> bool:
     return step.via is None and spelt(step.before) == spelt(step.after)
 
 
-def _shown(derived: Derived, e: Equation, *, every: bool) -> Iterator[Shown]:
+class Account(NamedTuple):
+    """How an equation came about: in a sentence, and by which steps; `shown` are those to read."""
+
+    equation: Equation
+    lead: str
+    steps: Sequence[Step]
+    shown: Sequence[Shown]
+
+
+def _accounts(derived: Derived, *, every: bool) -> Iterator[Account]:
+    """Of each equation, how the loss depends on what is differentiated by; of other equations, what made them."""
+    users = users_of(derived.equations)
+    for e in derived.equations:
+        name, steps = e.name.removeprefix("d"), derived.steps_to(e.name)
+        lead = reached(name, users.get(name, ()), steps) if e.phase == "backward" else e.rule
+        re_read = derived.origin is not None and e.phase != "backward"  # its transposes only say so
+        yield Account(e, lead, steps, list(_shown(steps, re_read=re_read, every=every)))
+
+
+def _shown(steps: Sequence[Step], *, re_read: bool, every: bool) -> Iterator[Shown]:
     """The steps to an equation, numbered, those left out of which both sides read alike."""
     number = 1
-    re_read = derived.origin is not None and e.phase != "backward"  # its transposes only say so
-    steps = [s for s in steps_of(derived, e) if not reads_alike(s)]
+    steps = [s for s in steps if not reads_alike(s)]
     steps = [s for s in steps if every or not (re_read and is_bookkeeping(s))]
     for in_short, group in groupby(steps, lambda s: not every and is_bookkeeping(s)):
         run = list(group)
@@ -88,16 +100,8 @@ def _shown(derived: Derived, e: Equation, *, every: bool) -> Iterator[Shown]:
         number += len(run)
 
 
-def _lead(derived: Derived, e: Equation) -> str:
-    """How the loss depends on what is differentiated by, in one sentence; of other equations, what made them."""
-    if e.phase != "backward":
-        return e.rule
-    return reached(e.name.removeprefix("d"), derived.equations, steps_of(derived, e))
-
-
 def _check(depth: str) -> None:
-    if depth not in DEPTHS:
-        raise UnknownNameError(f"unknown view {depth!r}{nearest(str(depth), DEPTHS)}")
+    check_word("unknown view", depth, DEPTHS)
 
 
 def _explained(derived: Derived, *, every: bool) -> Iterator[str]:
@@ -105,12 +109,12 @@ def _explained(derived: Derived, *, every: bool) -> Iterator[str]:
     said: set[str] = set()
     first = derived.origin.equations if derived.origin and every else ()
     before = {e.name: e for e in first if e.phase in ("forward", "loss")}
-    for e in derived.equations:
+    for e, lead, steps, listed in _accounts(derived, every=every):
         yield from _headed(e)
-        yield from sentence_lines(_lead(derived, e), 2)
-        if e.name in before and (steps_of(derived, e) or spelt(before[e.name].expression) != spelt(e.expression)):
+        yield from sentence_lines(lead, 2)
+        if e.name in before and (steps or spelt(before[e.name].expression) != spelt(e.expression)):
             yield from formula_lines(before[e.name].expression, f"  as the network has it, in rows: {e.name} = ")
-        for shown in _shown(derived, e, every=every):
+        for shown in listed:
             yield from _in_text(shown, said)
         yield ""
 
