@@ -1,6 +1,7 @@
 """Typed formulas: what is read, what is inferred, and how mistakes are shown."""
 
 import contextlib
+import re
 
 import numpy as np
 import pytest
@@ -69,6 +70,7 @@ def shapes(text, sizes=()):
         ("a x + b", (), {"a": (1, 1), "x": (1, 1), "b": (1, 1)}),
         ("x'A x", {"A": "m x m"}, {"x": ("m", 1), "A": ("m", "m")}),
         ("x'A x", {"A": (3, 3)}, {"x": (3, 1), "A": (3, 3)}),
+        ("sum(lam X)", {"X": "n x d"}, {"lam": (1, 1), "X": ("n", "d")}),
         ("w'x", {"w": 3}, {"w": (3, 1), "x": (3, 1)}),
         ("w'x", "w=3", {"w": (3, 1), "x": (3, 1)}),
         ("sum(w X)", ["w: 1 x d"], {"w": (1, "d"), "X": ("d", "n")}),
@@ -116,6 +118,7 @@ MISTAKES = [
     ("x $ y", "unexpected '[$]'", "  ^"),
     ("sum(sofmax(X))", "did you mean 'softmax'", "    ^^^^^^"),
     ("X w", "reduce it", "^^^"),
+    ("sum(a * B)", "two readings: a B is the matrix product, a .* B goes", "      ^"),
     ("sum(X*w)", "two readings: X w .* X [.][*] w", "     ^"),
     ("x^y", "an exponent is a number", "  ^"),
     ("1/n sum(x)", "two ways: [(]1 / n[)] sum[(]x[)], or 1 / [(]n sum[(]x[)][)]", " ^"),
@@ -188,6 +191,70 @@ def test_sizes_that_clash_are_shown_where_they_meet(text, sizes, message, carets
 def test_wrong_declarations_are_refused(sizes, error, message):
     with pytest.raises(error, match=message):
         cr.parse("w'x", sizes)
+
+
+OPERANDS = ["a", "b'", "A", "B'", "(a + b)", "A b", "-b", "(A - B)", "tanh(A)", "a'A", "vec(A)", "(a'b)", "2 A"]
+SHAPES = ["n", "d", "n x d", "d x n", "n x n", "1 x d", "2 x 3", "1 x 1"]
+SHOWN = {
+    "two readings": {" ", " .* "},
+    "only be the matrix product": {" "},
+    "only go entry by entry": {" .* "},
+    "has no reading": set(),
+}
+
+
+def is_read(text, sizes):
+    try:
+        cr.parse(text, sizes)
+    except SpecError:
+        return False
+    return True
+
+
+@settings(max_examples=400)
+@given(
+    *2 * [st.sampled_from(OPERANDS)],
+    st.sampled_from(["sum({})", "tr({})", "sum({}) + a'b", "||{} - A||^2", "{}"]),
+    st.dictionaries(st.sampled_from("abAB"), st.sampled_from(SHAPES)),
+)
+def test_of_a_lone_star_the_readings_that_fit_are_shown(left, right, around, shapes):
+    typed = around.format(f"{left} * {right}")
+    names = re.findall(r"\b[abAB]\b", typed)
+    sizes = {name: shape for name, shape in shapes.items() if name in names and (name.islower() or "x" in shape)}
+    with contextlib.suppress(SpecError):
+        cr.parse(typed, sizes)
+        return  # one of them is a number
+    with pytest.raises(SpecError) as found:
+        cr.parse(typed, sizes)
+    a, b = (f"({x})" if x[0] == "-" and x is right else x for x in (left, right))
+
+    fitting = {sign for sign in (" ", " .* ") if is_read(around.format(f"{a}{sign}{b}"), sizes)}
+
+    message = str(found.value).splitlines()[0]
+    shown = next((SHOWN[words] for words in SHOWN if words in message), None)
+    assert shown == fitting or not fitting
+
+
+def test_where_no_reading_makes_a_number_those_are_shown_that_fit_where_the_star_stands():
+    with pytest.raises(SpecError, match=r"two readings: lam X is the matrix product, lam .[*] X goes entry by entry"):
+        cr.parse("lam * X")
+    with pytest.raises(SpecError, match="two readings: a b is the matrix product"):
+        cr.parse("sum(a*b*c*d*e*f*g*h)")
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("sum(-x * (y - z))", "x (y - z) is the matrix product, x .* (y - z) goes"),
+        ("sum(x .* y * z)", "(x .* y) z is the matrix product, (x .* y) .* z goes"),
+        ("sum(X * -w)", "X (-w) is the matrix product, X .* (-w) goes"),
+        ("sum(X w * z)", "X w z is the matrix product, X w .* z goes"),
+        ("a*b", "a b is the matrix product, a .* b goes"),
+    ],
+)
+def test_the_readings_of_a_lone_star_have_the_brackets_they_need(text, shown):
+    with pytest.raises(SpecError, match=re.escape(f"'*' has two readings: {shown} entry by entry")):
+        cr.parse(text)
 
 
 def test_a_name_that_is_not_there_is_an_error():
