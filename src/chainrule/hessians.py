@@ -55,7 +55,7 @@ def hessian(loss: Node, wrt: Node) -> Node:
     >>> import chainrule as cr
     >>> z, y = cr.matrix("z", 1, "k"), cr.matrix("y", 1, "k", facts=["rows_sum_to_one"])
     >>> cr.text(cr.hessian(cr.cross_entropy(cr.softmax(z), y), z))
-    "Diag(softmax(z')) - softmax(z') softmax(z)"
+    "Diag(softmax(z)') - softmax(z)' softmax(z)"
     >>> x, A = cr.matrix("x", "n", 1), cr.matrix("A", "n", "n")
     >>> cr.text(cr.hessian(x.T @ A @ x, x))
     "A + A'"
