@@ -186,6 +186,11 @@ def test_sizes_that_clash_are_shown_where_they_meet(text, sizes, message, carets
         (["x: 3", "x: 4"], SpecError, "declared twice"),
         (["q: 3"], UnknownNameError, "'q', which is not in"),
         ({"x": (1, 2, 3)}, ShapeError, "rows and columns"),
+        ({"x": (2, 0)}, ShapeError, "at least 1, got 0 for x$"),
+        ({"x": -3}, ShapeError, "at least 1, got -3 for x$"),
+        ({"x": (2.5, 1)}, ShapeError, "a size is a name or a whole number"),
+        ({"x y": (2, 3)}, ShapeError, "a shape is given for a name, got 'x y'"),
+        ({1: 2}, ShapeError, "a shape is given for a name, got 1: 2"),
     ],
 )
 def test_wrong_declarations_are_refused(sizes, error, message):
@@ -328,8 +333,16 @@ def test_what_is_a_number_in_any_case_is_not_remarked():
 
 
 def test_a_matrix_by_its_capital_needs_two_sizes():
-    with pytest.raises(SpecError, match=r"^X is a matrix by its capital, and has two sizes: write X=3,1 for a column"):
-        cr.parse("sum(X)", {"X": 3})
+    said = "^X is a matrix by its capital, and has two sizes: "
+    for sizes, error, column in [
+        ("X=3", SpecError, "write X=3,1"),
+        ("X: 3", SpecError, "write X: 3 x 1"),
+        ({"X": "3"}, SpecError, "write X: 3 x 1"),
+        ({"X": 3}, ShapeError, r"give {'X': \(3, 1\)}"),
+        ({"X": ("n",)}, ShapeError, r"give {'X': \('n', 1\)}"),
+    ]:
+        with pytest.raises(error, match=f"{said}{column} for a column"):
+            cr.parse("sum(X)", sizes)
     assert cr.parse("sum(X)", {"X": (3, 1)})["X"].shape == (3, 1)
 
 
