@@ -88,7 +88,7 @@ def test_of_a_matrix_its_columns_stand_under_each_other():
 def test_where_no_matrix_is_found_it_says_why():
     A = cr.matrix("A", "n", "n")
 
-    with pytest.raises(DerivationError, match="by A, because of the transpose of a n x n matrix"):
+    with pytest.raises(DerivationError, match="by A, because of the transpose of an n x n matrix"):
         cr.hessian(cr.logdet(A), A)
 
 

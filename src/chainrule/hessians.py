@@ -10,7 +10,7 @@ from functools import reduce
 
 from chainrule.asked import check_expressions
 from chainrule.directional import hessian_vector_product
-from chainrule.errors import DerivationError
+from chainrule.errors import DerivationError, with_article
 from chainrule.expr import (
     Node,
     add_op,
@@ -165,7 +165,7 @@ def _sum(parts: Sequence[Turned], node: Node) -> Turned:
 
 def _sized(node: Node) -> str:
     rows, columns = node.shape
-    return f"a {rows} x {columns} matrix"
+    return with_article(f"{rows} x {columns} matrix")
 
 
 def _blocks(A: Node, count: Size) -> Node:
