@@ -8,17 +8,17 @@ import pytest
 import chainrule as cr
 from chainrule.errors import DerivationError
 
-SOFTMAX = "Diag(softmax(W x)) - softmax(W x) softmax(x' W')"
+SOFTMAX = "Diag(softmax(W x)) - softmax(W x) softmax(W x)'"
 SOFTMAX_OF_ROWS = "Diag(vec(softmax(X W))) - Diag(vec(softmax(X W))) ((1 1') ⊗ I) Diag(vec(softmax(X W)))"
 SLOPES = "1 - tanh(W x) ∘ tanh(W x)"
 BENT = f"Diag({SLOPES}) (V' V Diag({SLOPES}) - 2 Diag((V' (V tanh(W x) - y)) ∘ tanh(W x)))"
 FORMULAS = {
-    "-y'log(softmax(z))": ("z", "(1' y) (Diag(softmax(z)) - softmax(z) softmax(z'))"),
+    "-y'log(softmax(z))": ("z", "(1' y) (Diag(softmax(z)) - softmax(z) softmax(z)')"),
     "x'A x + b'x": ("x", "A + A'"),
     "||X w - y||^2 + lam ||w||^2": ("w", "2 (lam I + X' X)"),
     "sum(softplus(X w) - y .* (X w))": ("w", "X' Diag((1 - logistic(X w)) ∘ logistic(X w)) X"),
     "tr(X'B X)": ("X", "I ⊗ (B + B')"),
-    "log(sum(exp(x)))": ("x", "(Diag(exp(x)) - (exp(x) exp(x'))/(1' exp(x)))/(1' exp(x))"),
+    "log(sum(exp(x)))": ("x", "(Diag(exp(x)) - (exp(x) exp(x)')/(1' exp(x)))/(1' exp(x))"),
     "exp(x'x)": ("x", "exp(x' x) (2 I + 4 x x')"),
     "(x'x)^2": ("x", "4 (x' x) I + 8 x x'"),
     "||x||": ("x", "(I - (x x')/‖x‖^2)/‖x‖"),
@@ -47,13 +47,21 @@ def test_the_closed_form(text):
     assert cr.differentiate(f.expression, f[wrt], hessian=True).check().ok
 
 
+def test_a_value_that_stands_there_is_turned_and_not_computed_again():
+    f = cr.parse("-y'log(softmax(z))")
+    derived = cr.differentiate(f.expression, f["z"], hessian=True)
+
+    assert derived.source("numpy").count("exp(") == 1
+    assert derived.verify().ok
+
+
 def test_softmax_with_cross_entropy_in_one_row():
     z, y = cr.matrix("z", 1, "k"), cr.matrix("y", 1, "k", facts=["rows_sum_to_one"])
     H = cr.hessian(cr.cross_entropy(cr.softmax(z), y), z)
     values = {"z": np.array([[0.3, -1.2, 2.0]]), "y": np.array([[0.0, 1.0, 0.0]])}
     p = np.exp(values["z"][0]) / np.exp(values["z"][0]).sum()
 
-    assert cr.text(H) == "Diag(softmax(z')) - softmax(z') softmax(z)"
+    assert cr.text(H) == "Diag(softmax(z)') - softmax(z)' softmax(z)"
     np.testing.assert_allclose(cr.evaluate(H, values), np.diag(p) - np.outer(p, p), rtol=1e-12)
 
 
@@ -80,7 +88,7 @@ def test_of_a_matrix_its_columns_stand_under_each_other():
 def test_where_no_matrix_is_found_it_says_why():
     A = cr.matrix("A", "n", "n")
 
-    with pytest.raises(DerivationError, match="by A, because of the transpose of a n x n matrix"):
+    with pytest.raises(DerivationError, match="by A, because of the transpose of an n x n matrix"):
         cr.hessian(cr.logdet(A), A)
 
 

@@ -57,6 +57,18 @@ def test_the_steps_are_told():
     assert "log_softmax" in cr.text(found)
 
 
+def test_a_kink_in_what_is_not_differentiated_by_is_no_matter():
+    f = cr.parse("||X||_F^2 + ||x|| + sum(relu(X))")
+    by_X, by_x = (cr.differentiate(f.expression, f[name]) for name in "Xx")
+    values = {"X": np.ones((2, 3)), "x": np.zeros((2, 1))}
+
+    assert [note.split()[0] for note in by_X.notes] == ["relu(X)"]
+    assert [note.split()[0] for note in by_x.notes] == ["‖x‖"]
+    np.testing.assert_array_equal(by_X.at(values)["dX"], np.full((2, 3), 3.0))
+    with pytest.raises(DerivationError, match="norm has a kink at 0, and x is 0"):
+        by_x.at(values)
+
+
 def test_at_a_kink_it_says_where():
     x = cr.matrix("x", "n", 1)
     d = differentiate(cr.sum(cr.relu(x)) + cr.norm(x), x)

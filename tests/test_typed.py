@@ -1,6 +1,7 @@
 """Typed formulas: what is read, what is inferred, and how mistakes are shown."""
 
 import contextlib
+import re
 
 import numpy as np
 import pytest
@@ -77,6 +78,7 @@ def shapes(text, sizes=()):
         ("a x + b", (), {"a": (1, 1), "x": (1, 1), "b": (1, 1)}),
         ("x'A x", {"A": "m x m"}, {"x": ("m", 1), "A": ("m", "m")}),
         ("x'A x", {"A": (3, 3)}, {"x": (3, 1), "A": (3, 3)}),
+        ("sum(lam X)", {"X": "n x d"}, {"lam": (1, 1), "X": ("n", "d")}),
         ("w'x", {"w": 3}, {"w": (3, 1), "x": (3, 1)}),
         ("w'x", "w=3", {"w": (3, 1), "x": (3, 1)}),
         ("sum(w X)", ["w: 1 x d"], {"w": (1, "d"), "X": ("d", "n")}),
@@ -128,6 +130,7 @@ MISTAKES = [
     ("x $ y", "unexpected '[$]'", "  ^"),
     ("sum(sofmax(X))", "did you mean 'softmax'", "    ^^^^^^"),
     ("X w", "reduce it", "^^^"),
+    ("sum(a * B)", "two readings: a B is the matrix product, a .* B goes", "      ^"),
     ("sum(X*w)", "two readings: X w .* X [.][*] w", "     ^"),
     ("x^y", "an exponent is a number", "  ^"),
     ("1/n sum(x)", "two ways: [(]1 / n[)] sum[(]x[)], or 1 / [(]n sum[(]x[)][)]", " ^"),
@@ -221,11 +224,80 @@ def test_sizes_that_clash_are_shown_where_they_meet(text, sizes, message, carets
         (["x: 3", "x: 4"], SpecError, "declared twice"),
         (["q: 3"], UnknownNameError, "'q', which is not in"),
         ({"x": (1, 2, 3)}, ShapeError, "rows and columns"),
+        ({"x": (2, 0)}, ShapeError, "at least 1, got 0 for x$"),
+        ({"x": -3}, ShapeError, "at least 1, got -3 for x$"),
+        ({"x": (2.5, 1)}, ShapeError, "a size is a name or a whole number"),
+        ({"x y": (2, 3)}, ShapeError, "a shape is given for a name, got 'x y'"),
+        ({1: 2}, ShapeError, "a shape is given for a name, got 1: 2"),
     ],
 )
 def test_wrong_declarations_are_refused(sizes, error, message):
     with pytest.raises(error, match=message):
         cr.parse("w'x", sizes)
+
+
+OPERANDS = ["a", "b'", "A", "B'", "(a + b)", "A b", "-b", "(A - B)", "tanh(A)", "a'A", "vec(A)", "(a'b)", "2 A"]
+SHAPES = ["n", "d", "n x d", "d x n", "n x n", "1 x d", "2 x 3", "1 x 1"]
+SHOWN = {
+    "two readings": {" ", " .* "},
+    "only be the matrix product": {" "},
+    "only go entry by entry": {" .* "},
+    "has no reading": set(),
+}
+
+
+def is_read(text, sizes):
+    try:
+        cr.parse(text, sizes)
+    except SpecError:
+        return False
+    return True
+
+
+@settings(max_examples=400)
+@given(
+    *2 * [st.sampled_from(OPERANDS)],
+    st.sampled_from(["sum({})", "tr({})", "sum({}) + a'b", "||{} - A||^2", "{}"]),
+    st.dictionaries(st.sampled_from("abAB"), st.sampled_from(SHAPES)),
+)
+def test_of_a_lone_star_the_readings_that_fit_are_shown(left, right, around, shapes):
+    typed = around.format(f"{left} * {right}")
+    names = re.findall(r"\b[abAB]\b", typed)
+    sizes = {name: shape for name, shape in shapes.items() if name in names and (name.islower() or "x" in shape)}
+    with contextlib.suppress(SpecError):
+        cr.parse(typed, sizes)
+        return  # one of them is a number
+    with pytest.raises(SpecError) as found:
+        cr.parse(typed, sizes)
+    a, b = (f"({x})" if x[0] == "-" and x is right else x for x in (left, right))
+
+    fitting = {sign for sign in (" ", " .* ") if is_read(around.format(f"{a}{sign}{b}"), sizes)}
+
+    message = str(found.value).splitlines()[0]
+    shown = next((SHOWN[words] for words in SHOWN if words in message), None)
+    assert shown == fitting or not fitting
+
+
+def test_where_no_reading_makes_a_number_those_are_shown_that_fit_where_the_star_stands():
+    with pytest.raises(SpecError, match=r"two readings: lam X is the matrix product, lam .[*] X goes entry by entry"):
+        cr.parse("lam * X")
+    with pytest.raises(SpecError, match="two readings: a b is the matrix product"):
+        cr.parse("sum(a*b*c*d*e*f*g*h)")
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("sum(-x * (y - z))", "x (y - z) is the matrix product, x .* (y - z) goes"),
+        ("sum(x .* y * z)", "(x .* y) z is the matrix product, (x .* y) .* z goes"),
+        ("sum(X * -w)", "X (-w) is the matrix product, X .* (-w) goes"),
+        ("sum(X w * z)", "X w z is the matrix product, X w .* z goes"),
+        ("a*b", "a b is the matrix product, a .* b goes"),
+    ],
+)
+def test_the_readings_of_a_lone_star_have_the_brackets_they_need(text, shown):
+    with pytest.raises(SpecError, match=re.escape(f"'*' has two readings: {shown} entry by entry")):
+        cr.parse(text)
 
 
 def test_a_name_that_is_not_there_is_an_error():
@@ -307,8 +379,16 @@ def test_what_is_a_number_in_any_case_is_not_remarked():
 
 
 def test_a_matrix_by_its_capital_needs_two_sizes():
-    with pytest.raises(SpecError, match=r"^X is a matrix by its capital, and has two sizes: write X=3,1 for a column"):
-        cr.parse("sum(X)", {"X": 3})
+    said = "^X is a matrix by its capital, and has two sizes: "
+    for sizes, error, column in [
+        ("X=3", SpecError, "write X=3,1"),
+        ("X: 3", SpecError, "write X: 3 x 1"),
+        ({"X": "3"}, SpecError, "write X: 3 x 1"),
+        ({"X": 3}, ShapeError, r"give {'X': \(3, 1\)}"),
+        ({"X": ("n",)}, ShapeError, r"give {'X': \('n', 1\)}"),
+    ]:
+        with pytest.raises(error, match=f"{said}{column} for a column"):
+            cr.parse("sum(X)", sizes)
     assert cr.parse("sum(X)", {"X": (3, 1)})["X"].shape == (3, 1)
 
 

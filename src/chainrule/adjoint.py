@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import reduce
 
 from chainrule.expr import Node, toposort, walk
@@ -25,10 +25,7 @@ def sweep(
     """
     targets = set(wrt)
     order = list(toposort(*seeds) if beyond else walk(seeds, lambda n: () if n in targets else n.args))
-    moves = set(targets)  # nodes that move when some target moves
-    for node in order:
-        if node not in moves and any(a in moves for a in node.args):
-            moves.add(node)
+    moves = moving(order, targets)
     adjoint = dict(seeds)
     for node in reversed(order):
         if node not in adjoint or node not in moves:
@@ -42,6 +39,15 @@ def sweep(
                 passed(node, i, G, part)
                 adjoint[arg] = adjoint[arg] + part if arg in adjoint else part
     return adjoint
+
+
+def moving(order: Iterable[Node], targets: Iterable[Node]) -> dict[Node, None]:
+    """The targets, and the nodes that move when some target moves, in their order: operands first."""
+    moves = dict.fromkeys(targets)
+    for node in order:
+        if node not in moves and any(a in moves for a in node.args):
+            moves[node] = None
+    return moves
 
 
 def push(
@@ -61,9 +67,9 @@ def push(
         if node in tangents:
             continue
         parts = [_pushed(node, i, tangent[a]) for i, a in enumerate(operands(node)) if a in tangent]
-        moving = [part for part in parts if part is not None]
-        if moving:
-            tangent[node] = settle(node, reduce(lambda a, b: a + b, moving))
+        found = [part for part in parts if part is not None]
+        if found:
+            tangent[node] = settle(node, reduce(lambda a, b: a + b, found))
     return tangent
 
 

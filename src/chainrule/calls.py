@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from math import isfinite
 from typing import NamedTuple, NoReturn
 
-from chainrule.errors import SpecError, nearest
+from chainrule.errors import SpecError, nearest, with_article
 
 __all__ = ["Call", "bind", "format_call", "parse_call", "parse_sum"]
 
@@ -94,7 +94,7 @@ def shown(value: object) -> str:
     """A value as an error shows it: itself if it is short, else what it is."""
     written = repr(value)
     short = len(written) <= 40 and "\n" not in written
-    return written if short else f"{'an' if type(value).__name__[0] in 'aeiouAEIOU' else 'a'} {type(value).__name__}"
+    return written if short else with_article(type(value).__name__)
 
 
 def _tokenize(text: str) -> tuple[Token, ...]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
+from chainrule.adjoint import moving
 from chainrule.algebra import constant
 from chainrule.asked import check_expressions
 from chainrule.check.gradient import check_gradient
@@ -136,7 +137,7 @@ class Derivatives:
         """
         loss = next(e for e in reversed(self.equations) if e.phase == "loss").expression
         with np.errstate(all="ignore"):
-            refuse_breaks(loss, values)
+            refuse_breaks(loss, self.parameters, values)
             return dict(self._values(dict(values)))
 
     def check(self, random_state: int = 0) -> GradientReport:
@@ -258,7 +259,7 @@ def differentiate(loss: Node, *wrt: Node, hessian: bool = False) -> Derivatives:
     inner = [(n, "", "forward") for n in toposort(loss) if n.op is define_op]
     finish = (transposes_leave_sums, minus_enters) if inner else (transposes_leave_sums,)
     derived = derive_equations([*inner, (define(name, loss), "", "loss")], wrt, rules=ANY, finish=finish)  # type: ignore[list-item]
-    notes = where_not_differentiable(loss)
+    notes = where_not_differentiable(loss, wrt)
     if not hessian:
         return _annotated(derived, wrt, notes)
     found: list[Equation] = []
@@ -324,10 +325,10 @@ def breaks(node: Node) -> dict[str, tuple[float, ...]]:
     return {what: places for what, places in found.items() if places}
 
 
-def where_not_differentiable(loss: Node) -> list[str]:
-    """In words, where the loss may have no derivative."""
+def where_not_differentiable(loss: Node, wrt: Iterable[Node]) -> list[str]:
+    """In words, where the loss may have no derivative by these."""
     found: dict[str, None] = {}
-    for node in toposort(loss):
+    for node in moving(toposort(loss), wrt):
         for what, places in breaks(node).items():
             at = " or ".join(number_text(p, exact=True) for p in places)
             found[f"{text(node)} {what} where {text(node.args[0])} is {at}: {_used(node, what)}"] = None
@@ -350,11 +351,10 @@ def _used(node: Node, what: str) -> str:
     return f"{UNDEFINED}, elsewhere it is 0" if constant(slope) == 0 else UNDEFINED
 
 
-def refuse_breaks(loss: Node, values: Mapping[str, Any]) -> None:
+def refuse_breaks(loss: Node, wrt: Iterable[Node], values: Mapping[str, Any]) -> None:
     """Raise where an operand of a function is at its kink, or where the function jumps."""
-    nodes = [node for node in toposort(loss) if breaks(node)]
-    arrays = evaluate_all([node.args[0] for node in nodes], values)
-    for node, array in zip(nodes, arrays, strict=True):
+    nodes, tied = ([n for n in moving(toposort(loss), wrt) if test(n)] for test in (breaks, _has_ties))
+    for node, array in zip(nodes, evaluate_all([node.args[0] for node in nodes], values), strict=True):
         for what, place in ((what, place) for what, places in breaks(node).items() for place in places):
             hit = (array == place).all(keepdims=True) if node.op is norm.op else array == place
             if hit.any():
@@ -363,8 +363,7 @@ def refuse_breaks(loss: Node, values: Mapping[str, Any]) -> None:
                 name, at = node.op.rule, number_text(place, exact=True)
                 message = f"{name} {what} at {at}, and {entry}{text(node.args[0])} is {at}"
                 raise DerivationError(f"not differentiable here: {message}", node)
-    nodes = [node for node in toposort(loss) if _has_ties(node)]
-    for node, array in zip(nodes, evaluate_all([node.args[0] for node in nodes], values), strict=True):
+    for node, array in zip(tied, evaluate_all([node.args[0] for node in tied], values), strict=True):
         axis = function_of(node).axis
         if np.any(np.sum(array == array.max(axis=axis, keepdims=True), axis=axis) > 1):
             raise DerivationError(f"not differentiable here: {_tied(node)} are equal", node)

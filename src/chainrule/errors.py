@@ -1,4 +1,4 @@
-"""The exceptions of the library, and the suggestion that ends a message about an unknown name.
+"""The exceptions of the library, and words of their messages: a suggestion for an unknown name, an article.
 
 Every exception is a ValueError, so that callers need not know this module. No check is made here.
 """
@@ -6,6 +6,7 @@ Every exception is a ValueError, so that callers need not know this module. No c
 from __future__ import annotations
 
 import difflib
+import re
 import unicodedata
 from typing import TYPE_CHECKING
 
@@ -109,6 +110,19 @@ def nearest(name: object, known: Iterable[str], all_of_them: str = "") -> str:
         listed = ", ".join(repr(by_folded[each]) for each in close)
         return f"; the nearest of {len(names)} names are {listed}{all_of_them and f': {all_of_them}'}"
     return "; known names are " + ", ".join(map(repr, names))
+
+
+def with_article(noun: str) -> str:
+    """A noun after a or an, as it is spoken: by its first letter or number, or the name of a letter that is a word.
+
+    >>> [with_article(each) for each in ("list", "int", "n x d matrix", "k x n matrix", "8 x 3 matrix", "11", "1 x 8")]
+    ['a list', 'an int', 'an n x d matrix', 'a k x n matrix', 'an 8 x 3 matrix', 'an 11', 'a 1 x 8']
+    """
+    first = re.findall(r"\d+|[^\W\d]\w*|$", noun)[0].lower()
+    if first.isdecimal():
+        return f"an {noun}" if first[0] == "8" or (len(first) % 3 == 2 and first[:2] in ("11", "18")) else f"a {noun}"
+    vowels = "aefhilmnorsx" if len(first) == 1 else "aeiou"
+    return f"an {noun}" if first[:1] in tuple(vowels) else f"a {noun}"
 
 
 def _excerpt(text: str, position: int, length: int) -> str:

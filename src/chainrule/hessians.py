@@ -10,7 +10,7 @@ from functools import reduce
 
 from chainrule.asked import check_expressions
 from chainrule.directional import hessian_vector_product
-from chainrule.errors import DerivationError
+from chainrule.errors import DerivationError, with_article
 from chainrule.expr import (
     Node,
     add_op,
@@ -56,7 +56,7 @@ def hessian(loss: Node, wrt: Node) -> Node:
     >>> import chainrule as cr
     >>> z, y = cr.matrix("z", 1, "k"), cr.matrix("y", 1, "k", facts=["rows_sum_to_one"])
     >>> cr.text(cr.hessian(cr.cross_entropy(cr.softmax(z), y), z))
-    "Diag(softmax(z')) - softmax(z') softmax(z)"
+    "Diag(softmax(z)') - softmax(z)' softmax(z)"
     >>> x, A = cr.matrix("x", "n", 1), cr.matrix("A", "n", "n")
     >>> cr.text(cr.hessian(x.T @ A @ x, x))
     "A + A'"
@@ -173,7 +173,7 @@ def _sum(parts: Sequence[Turned], node: Node) -> Turned:
 
 def _sized(node: Node) -> str:
     rows, columns = node.shape
-    return f"a {rows} x {columns} matrix"
+    return with_article(f"{rows} x {columns} matrix")
 
 
 def _blocks(A: Node, count: Size) -> Node:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import keyword
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import NoReturn
 
 from chainrule.errors import SpecError
@@ -13,24 +14,37 @@ from chainrule.shapes import Shape, Size, times
 from chainrule.sizing import Pair, Sizes, Unknown
 
 EQUAL = {"sum": "+", "difference": "-", ".*": ".*", "./": "./"}
+STARS = ("@", ".*")  # what a lone * could mean
+MANY_STARS = 4  # so many are tried with each other
+ATOMS = ("name", "number", "call", "row", "transpose", "power", "entries")  # they stay together beside a sign
+NO_STARS: Mapping[int, str] = {}
 LONG = 40  # letters: a longer formula is not said again above itself
 WAITING = ("row", "@", "*", *EQUAL, "/")  # what these mean depends on whether an operand is 1 x 1
+
+
+class LoneStarError(SpecError):
+    """A lone * between two matrices; does the formula fit with one of its readings?"""
+
+    fits = False
 
 
 class Reading:
     """Every part with its shape; None for a number, which fits everywhere."""
 
-    def __init__(self, text: str, declared: Mapping[str, Shape]) -> None:
+    def __init__(self, text: str, declared: Mapping[str, Shape], meant: Mapping[int, str] = NO_STARS) -> None:
         self.text = text
         self.declared = declared
+        self.meant = meant  # what the * at a position is read as
         self.counts = {s for shape in declared.values() for s in shape if isinstance(s, str)} - set(declared)
-        self.parts = Formula(text, CALLS, declared, ELSEWHERE).parts
+        parts = Formula(text, CALLS, declared, ELSEWHERE).parts
+        self.parts = [replace(p, kind=meant.get(p.position, p.kind)) if p.kind == "*" else p for p in parts]
         self.sizes = Sizes()
         self.shapes: list[Pair | None] = []
         self.symbols: dict[str, Pair] = {}
         self.vectors: list[Unknown] = []  # sizes of what is transposed, added up, ...: of no number
         self.numbers: list[str] = []  # names that are 1 x 1 only because the whole is
         self.pending: dict[int, None] = {}  # parts whose meaning is not clear yet, in order
+        self.agrees = True  # where a function of square matrices has another, that function says so
         for part in self.parts:
             self.shapes.append(self._shape(part))
             if self._is_folded(part):
@@ -207,8 +221,8 @@ class Reading:
         if part.kind in EQUAL:
             self._equal(part, left, right)
             return self._same(out, left)
-        if sizes.value(left[1]) == 1 and sizes.value(left[0]) is sizes.value(right[0]) is None:
-            sizes.make_equal(left[0], sizes.one)  # lam X: a number, as the column would need a row beside it
+        if self._is_a_coefficient(left, right):
+            sizes.make_equal(left[0], sizes.one)
             return self._same(out, right)
         if not sizes.make_equal(left[1], right[0]):
             columns, rows = sizes.value(left[1]), sizes.value(right[0])
@@ -216,12 +230,19 @@ class Reading:
             self.fail(f"cannot multiply {shapes}: {columns} columns meet {rows} rows", part)
         return self._same(out, (left[0], right[1]))
 
+    def _is_a_coefficient(self, left: Pair, right: Pair) -> bool:
+        """Is it lam X: a number, as the column would need a row beside it?"""
+        sizes = self.sizes
+        if sizes.value(left[1]) != 1 or sizes.value(left[0]) is not None:
+            return False
+        return sizes.value(right[0]) is None or (sizes.value(right[0]) != 1 and not self._is_a_matrix(left))
+
     def _is_clear(self, left: Pair, right: Pair) -> bool:
         return self.sizes.is_not_one(left) and self.sizes.is_not_one(right)
 
     def _same(self, out: Pair, shape: Pair) -> bool:
         for a, b in zip(out, shape, strict=True):
-            self.sizes.make_equal(a, b)
+            self.agrees &= self.sizes.make_equal(a, b)
         return True
 
     def _equal(self, part: Part, left: Pair, right: Pair) -> None:
@@ -257,21 +278,46 @@ class Reading:
         return self._same(out, (shape[0], sizes.one))
 
     def _starred(self, part: Part, left: Pair, right: Pair) -> NoReturn:
-        """A lone * between two matrices is refused, with what could be meant."""
+        """A lone * between two matrices is refused, with what could be meant: in the whole formula, or else here."""
+        readings = [each for each in STARS if self._fits({**self.meant, part.position: each})]
+        fits = bool(readings)
+        readings = readings or [each for each, here in zip(STARS, self._fit_here(left, right), strict=True) if here]
+        a, b = map(self._operand, part.args)
+        shapes = f"{self.sizes.show(left)} and {self.sizes.show(right)}"
+        messages = {
+            ("@", ".*"): f"'*' has two readings: {a} {b} is the matrix product, {a} .* {b} goes entry by entry",
+            ("@",): f"'*' between {shapes} can only be the matrix product: write {a} {b}, or {a} @ {b}",
+            (".*",): f"'*' between {shapes} can only go entry by entry: write {a} .* {b}",
+            (): f"'*' has no reading between {shapes}: neither product fits",
+        }
+        error = LoneStarError(messages[tuple(readings)], self.text, part.position, part.length)
+        error.fits = fits
+        raise error
+
+    def _fits(self, meant: Mapping[int, str]) -> bool:
+        """Has the formula a reading in which these signs mean that?"""
+        if len(meant) > MANY_STARS:
+            return False
+        try:
+            return Reading(self.text, self.declared, meant).agrees
+        except LoneStarError as error:
+            return error.fits
+        except SpecError:
+            return False
+
+    def _fit_here(self, left: Pair, right: Pair) -> tuple[bool, bool]:
+        """Do two matrices fit as a product, and entry by entry, by what is known of them so far?"""
         sizes = self.sizes
-        a, b = map(self.written, part.args)
-        a, b = (f"({each})" if any(c in each for c in "+-*/@") and each[0] != "(" else each for each in (a, b))
         meeting = [sizes.value(left[1]), sizes.value(right[0])]
         product = meeting[0] == meeting[1] if 1 in meeting else sizes.can_be_equal(left[1], right[0])
-        entries = all(sizes.can_be_equal(x, y) for x, y in zip(left, right, strict=True))
-        shapes = f"{sizes.show(left)} and {sizes.show(right)}"
-        if product and entries:
-            self.fail(f"'*' has two readings: {a} {b} is the matrix product, {a} .* {b} goes entry by entry", part)
-        if product:
-            self.fail(f"'*' between {shapes} can only be the matrix product: write {a} {b}, or {a} @ {b}", part)
-        if entries:
-            self.fail(f"'*' between {shapes} can only go entry by entry: write {a} .* {b}", part)
-        self.fail(f"'*' has no reading between {shapes}: neither product fits", part)
+        product = product or self._is_a_coefficient(left, right)
+        return product, all(sizes.can_be_equal(x, y) for x, y in zip(left, right, strict=True))
+
+    def _operand(self, place: int) -> str:
+        """A part as it was typed, in brackets where it would not stay together beside another."""
+        part, typed = self.parts[place], self.written(place)
+        opened = part.start < min([part.position, *(self.parts[a].start for a in part.args)])
+        return typed if opened or part.kind in ATOMS else f"({typed})"
 
     # ---- the end
 

@@ -33,6 +33,14 @@ def transposes_go_inward(node: Node) -> Node | None:
 
 
 @on(transpose_op)
+def transposes_go_to_functions(node: Node) -> Node | None:
+    """(AB)' = B'A', (A + B)' = A' + B', (A o B)' = A' o B', A'' = A, and f(A')' = f(A); f(A)' is what was computed."""
+    a = node.args[0]
+    computed = is_function(a) and not function_of(a).whole and a.shape != (1, 1) and constant(a) is None
+    return None if computed and not _all_turned(a) else _inside(a)
+
+
+@on(transpose_op)
 def transposes_cancel(node: Node) -> Node | None:
     """(A'B)' = B'A, (A' + B)' = A + B', f(A')' = f(A), ..., where fewer transposes are left."""
     a = node.args[0]

@@ -88,7 +88,9 @@ def parse(text: str, sizes: Sized = ()) -> Typed:
     Raises
     ------
     SpecError
-        On any mistake, with the text and carets under the mistake.
+        On any mistake in a text, with carets under the mistake.
+    ShapeError
+        On a shape by name that is none.
 
     Examples
     --------
@@ -144,14 +146,15 @@ def declarations(sizes: Sized) -> dict[str, Declaration]:
     """Shapes by name, from texts such as "X: n x d symmetric", or from a mapping."""
     if isinstance(sizes, str):
         sizes = [sizes]
+    found: dict[str, Declaration] = {}
     if isinstance(sizes, Mapping):
-        sizes = [f"{name}: {each if isinstance(each, str) else _joined(name, each)}" for name, each in sizes.items()]
+        found = {name: _given(name, each) for name, each in sizes.items() if not isinstance(each, str)}
+        sizes = [f"{name}: {each}" for name, each in sizes.items() if isinstance(each, str)]
     if not isinstance(sizes, Iterable):
         raise TypeError(f"sizes are texts such as ['X: n x d'], or shapes by name, got {shown(sizes)}")
     sizes = list(sizes)
     for each in sizes:
         check_text("a size", each, "X: n x d")
-    found: dict[str, Declaration] = {}
     for text in (part for each in sizes for part in each.split(";") if part.strip()):
         name, declared = _declaration(text)
         if name in found:
@@ -160,11 +163,21 @@ def declarations(sizes: Sized) -> dict[str, Declaration]:
     return found
 
 
-def _joined(name: str, shape: Any) -> str:
+def _given(name: Any, shape: Any) -> Declaration:
+    """What a tuple, or a number of rows, says of a name."""
+    if not isinstance(name, str) or not name.isidentifier():
+        raise ShapeError(f"a shape is given for a name, got {name!r}: {shape!r}")
     pair = shape if isinstance(shape, Sequence) else (shape,)
     if not 1 <= len(pair) <= 2:
         raise ShapeError(f"the shape of {name} is rows and columns, got {shape!r}")
-    return " x ".join(str(check_size(each)) for each in pair)
+    for each in pair:
+        if isinstance(each, int) and each < 1:
+            raise ShapeError(f"a size is a name or a whole number of at least 1, got {each} for {name}")
+    rows, columns = (check_size(each) for each in (*pair, 1)[:2])
+    if len(pair) == 1 and name[0].isupper():
+        column = f"{{{name!r}: ({rows!r}, 1)}}"
+        raise ShapeError(f"{name} is a matrix by its capital, and has two sizes: give {column} for a column")
+    return Declaration((rows, columns))
 
 
 def _declaration(text: str) -> tuple[str, Declaration]:
@@ -185,9 +198,9 @@ def _declaration(text: str) -> tuple[str, Declaration]:
             raise SpecError(f"unknown fact {fact!r}{nearest(fact, FACTS)}", text, text.rindex(fact), len(fact))
     shape = tuple(_size(word, text) for word in sizes)
     if len(shape) == 1 and head[0][0].isupper():
-        a = head[0]
+        a, between = head[0], {":": ": {} x 1", "=": "={},1"}[head[1]].format(sizes[0])
         raise SpecError(
-            f"{a} is a matrix by its capital, and has two sizes: write {a}={sizes[0]},1 for a column",
+            f"{a} is a matrix by its capital, and has two sizes: write {a}{between} for a column",
             text,
             0,
             len(text),

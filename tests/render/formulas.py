@@ -237,6 +237,18 @@ CASES = {  # name: (expression, text, LaTeX)
         "((1 1')/n) A",
         r"\left(\frac{1}{n} \, \mathbf{1} \mathbf{1}^{\top}\right) A",
     ),
+    "minus_a_column_of_ones": (X @ scale(ones("d"), -1), "X ((-1) 1)", r"X (-\mathbf{1})"),
+    "minus_a_row_of_ones": (scale(ones("n").T, -1) @ X, "(-1') X", r"(-\mathbf{1}^{\top}) X"),
+    "fraction_of_a_column_of_ones": (
+        X @ scale(ones("d"), -1, (n, -1)),
+        "X ((-1/n) 1)",
+        r"X \left(-\frac{1}{n} \, \mathbf{1}\right)",
+    ),
+    "multiple_of_a_column_of_ones": (
+        X @ scale(ones("d"), 2, (n, -1)),
+        "X ((2 1)/n)",
+        r"X \left(\frac{2}{n} \, \mathbf{1}\right)",
+    ),
     "full_column": (X @ full(2, ("d", 1)), "X (2 1)", r"X (2 \, \mathbf{1})"),
     "full_row": (full(-2, (1, "n")) @ X, "((-2) 1') X", r"((-2) \, \mathbf{1}^{\top}) X"),
     "full_in_hadamard": (2 * (full(3, A.shape) * A), "2 (3) ∘ A", r"2 (3) \odot A"),

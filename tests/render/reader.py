@@ -20,7 +20,7 @@ FUNCTIONS = {
     "minimum": np.minimum,
     "sqrt": np.sqrt,
 }
-ONE = object()  # the printed 1: a column of ones beside other factors, and otherwise the number
+ONE = object()  # the 1 of a text: a column of ones beside other factors, and otherwise the number
 
 
 class Reader:
@@ -96,7 +96,7 @@ class Reader:
     def primary(self):
         kind, text = self.take()
         if kind == "one":
-            return ONE
+            return ONE if text == "1" else np.ones((SIZE, 1))
         if kind == "number":
             return float(text)
         if kind == "frac":

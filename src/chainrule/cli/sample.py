@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.errors import DataError, UnknownNameError, nearest
+from chainrule.errors import DataError, UnknownNameError, nearest, with_article
 from chainrule.network import Network
 
 Given = dict[str, Any]
@@ -52,7 +52,6 @@ def _read(file: Path) -> Given:
     except ValueError as error:
         raise DataError(f"{str(file)!r} is neither JSON nor .npz: {error}") from error
     if not isinstance(found, dict):
-        raise DataError(
-            f'{str(file)!r} should hold matrices by name, as {{"X": [[1, 2]]}}, got a {type(found).__name__}'
-        )
+        kind = with_article(type(found).__name__)
+        raise DataError(f'{str(file)!r} should hold matrices by name, as {{"X": [[1, 2]]}}, got {kind}')
     return found

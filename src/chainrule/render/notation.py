@@ -188,11 +188,22 @@ def _constant_matrix(node: Node, memo: Memo, to: Notation) -> Written:
     row = fill(Form(to.transposed, POSTFIX), {"0": column}, to)
     ones = [column] if node.shape[1] == 1 else [row] if node.shape[0] == 1 else [column, row]
     shown, inner = side_by_side(ones, to, PRODUCT), _untransposed(node)
-    if inner.op is scale_op and _is_filled(inner.args[0]) and not to.spelt:
+    like_a_number = node.shape[1] == 1 and to.one == to.number(1).text and not _shows_a_factor(inner)  # -1, 1/n
+    if inner.op is scale_op and _is_filled(inner.args[0]) and not to.spelt and not like_a_number:
         return _scale(inner, memo, to, filling=shown)
     if inner.op is ones_op or (inner.op is full_op and inner.value == 1):
         return shown
     return side_by_side([operand(memo[node], to, POSTFIX), shown], to, PRODUCT, to.apart)
+
+
+def _shows_a_factor(node: Node) -> bool:
+    """Has a scaled constant matrix something in front other than a sign?"""
+    if node.op is not scale_op:
+        return False
+    number, exponents = node.value
+    inner = _untransposed(node.args[0])
+    value = number * fraction(inner.value) if inner.op is full_op and _is_filled(inner) else number
+    return ratio(abs(value))[0] != 1 or any(e > 0 for e in exponents)
 
 
 def _fills(node: Node, memo: Memo, alone: Callable[[Node], bool], to: Notation | None = None) -> bool:
