@@ -151,9 +151,17 @@ class Formula:
         while self._begins_factor():
             mark = Mark("row", "", self._next.position)
             right = self._factor(signed=False)
+            self._no_ones(right)
             place = self.parts[right]
             whole = self._make("row", (whole, right), Mark("row", self.text[place.start : place.end], mark.position))
         return whole
+
+    def _no_ones(self, place: int) -> None:
+        """Refuse 1'x and x'1, which books mean as sums: 1 is the number."""
+        part = self.parts[place]
+        if part.kind == "number" and part.number == 1:
+            message = "1 is a number here, and no column of ones: write sum(x) for 1'x or x'1"
+            self._fail(message, Mark("number", self.text[part.start : part.end], part.start))
 
     def _begins_factor(self) -> bool:
         kind = self._next.kind
@@ -166,6 +174,8 @@ class Formula:
         whole = self._operand()
         while mark := self._take("'", "^", ".^"):
             inner = whole
+            if mark.kind == "'":
+                self._no_ones(inner)
             whole = self._make("transpose", (inner,), mark) if mark.kind == "'" else self._power(inner, mark)
             if {self.parts[i].kind for i in (inner, whole)} <= {"power", "entries"} and not self._is_bracketed(inner):
                 self._two_powers(inner, whole, mark)
