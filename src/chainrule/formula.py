@@ -31,6 +31,7 @@ SAME = {"‖": "||", "∘": ".*", "⊙": ".*", ".'": "'", ".T": "'", "’": "'",
 BINARY = ("@", ".*", "./", "/", "⊗", "*")
 ZERO = Fraction(0)
 NO_NAMES: Mapping[str, str] = {}
+INDICES = ("i", "j", "k", "n", "t")  # over which books add up
 DEEPEST = 100  # brackets in each other
 DIGITS = 300  # of a number
 NORMS = {"_F": "norm", "_2": "norm2", "_1": "norm1"}  # what is called by an index
@@ -261,6 +262,9 @@ class Formula:
             beside = bracket.kind == "(" and bracket.position == name.position + len(name.text)
             if beside and (name.text in self._elsewhere or (len(name.text) > 2 and name.text.islower())):
                 self._fail(f"unknown function {name.text!r}{self._suggestion(name.text)}", name)
+            head, _, index = name.text.partition("_")
+            if head in self._functions and index in INDICES and self._begins_factor():
+                self._fail(f"no sum goes over an index: write {head}(...), or declare the shape of {name.text}", name)
             return self._make("name", (), name, word=name.text)
         if bracket.kind != "(":
             self._fail(f"{name.text!r} is a function: write {name.text}(...), or declare its shape as a matrix", name)
