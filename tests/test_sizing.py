@@ -14,6 +14,7 @@ LONG = {
     "numbers": lambda n: " + ".join(f"a{i} b{i}" for i in range(n)),
     "names": lambda n: f"sum({' + '.join(f'x{i}' for i in range(n))})",
     "divided": lambda n: f"sum({' + '.join(['x / a'] * n)})",
+    "quotients": lambda n: " + ".join(f"x{i}'x{i} / a{i}" for i in range(n)),
     "chain": lambda n: f"sum({' '.join(['X'] * n)})",
     "diagonals": lambda n: f"sum({' '.join(['diag(x)'] * n)} x)",
 }
@@ -31,6 +32,7 @@ def test_twice_the_terms_are_twice_the_tries(kind, monkeypatch):
         return call
 
     monkeypatch.setattr(Reading, "_resolve", counted(Reading._resolve, "resolve"))
+    monkeypatch.setattr(Sizes, "root", counted(Sizes.root, "root"))
     monkeypatch.setattr(Sizes, "value", counted(Sizes.value, "value"))
     tries = []
     for n in (40, 80):

@@ -31,6 +31,7 @@ SAME = {"‖": "||", "∘": ".*", "⊙": ".*", ".'": "'", ".T": "'", "’": "'",
 BINARY = ("@", ".*", "./", "/", "⊗", "*")
 ZERO = Fraction(0)
 NO_NAMES: Mapping[str, str] = {}
+INDICES = ("i", "j", "k", "n", "t")  # over which books add up
 DEEPEST = 100  # brackets in each other
 DIGITS = 300  # of a number
 NORMS = {"_F": "norm", "_2": "norm2", "_1": "norm1"}  # what is called by an index
@@ -151,9 +152,17 @@ class Formula:
         while self._begins_factor():
             mark = Mark("row", "", self._next.position)
             right = self._factor(signed=False)
+            self._no_ones(right)
             place = self.parts[right]
             whole = self._make("row", (whole, right), Mark("row", self.text[place.start : place.end], mark.position))
         return whole
+
+    def _no_ones(self, place: int) -> None:
+        """Refuse 1'x and x'1, which books mean as sums: 1 is the number."""
+        part = self.parts[place]
+        if part.kind == "number" and part.number == 1:
+            message = "1 is a number here, and no column of ones: write sum(x) for 1'x or x'1"
+            self._fail(message, Mark("number", self.text[part.start : part.end], part.start))
 
     def _begins_factor(self) -> bool:
         kind = self._next.kind
@@ -166,6 +175,8 @@ class Formula:
         whole = self._operand()
         while mark := self._take("'", "^", ".^"):
             inner = whole
+            if mark.kind == "'":
+                self._no_ones(inner)
             whole = self._make("transpose", (inner,), mark) if mark.kind == "'" else self._power(inner, mark)
             if {self.parts[i].kind for i in (inner, whole)} <= {"power", "entries"} and not self._is_bracketed(inner):
                 self._two_powers(inner, whole, mark)
@@ -251,6 +262,9 @@ class Formula:
             beside = bracket.kind == "(" and bracket.position == name.position + len(name.text)
             if beside and (name.text in self._elsewhere or (len(name.text) > 2 and name.text.islower())):
                 self._fail(f"unknown function {name.text!r}{self._suggestion(name.text)}", name)
+            head, _, index = name.text.partition("_")
+            if head in self._functions and index in INDICES and self._begins_factor():
+                self._fail(f"no sum goes over an index: write {head}(...), or declare the shape of {name.text}", name)
             return self._make("name", (), name, word=name.text)
         if bracket.kind != "(":
             self._fail(f"{name.text!r} is a function: write {name.text}(...), or declare its shape as a matrix", name)

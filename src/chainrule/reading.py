@@ -11,7 +11,7 @@ from chainrule.errors import SpecError
 from chainrule.formula import Formula, Part
 from chainrule.operators import CALLS, ELSEWHERE
 from chainrule.shapes import Shape, Size, times
-from chainrule.sizing import Pair, Sizes, Unknown
+from chainrule.sizing import Pair, Sizes
 
 EQUAL = {"sum": "+", "difference": "-", ".*": ".*", "./": "./"}
 STARS = ("@", ".*")  # what a lone * could mean
@@ -41,14 +41,13 @@ class Reading:
         self.sizes = Sizes()
         self.shapes: list[Pair | None] = []
         self.symbols: dict[str, Pair] = {}
-        self.vectors: list[Unknown] = []  # sizes of what is transposed, added up, ...: of no number
         self.numbers: list[str] = []  # names that are 1 x 1 only because the whole is
         self.pending: dict[int, None] = {}  # parts whose meaning is not clear yet, in order
         self.agrees = True  # where a function of square matrices has another, that function says so
         for part in self.parts:
             self.shapes.append(self._shape(part))
             if self._is_folded(part):
-                self.vectors += self.shapes[-1] or ()
+                self.sizes.mark(self.shapes[-1] or ())
             self._advance()
         self._decide()
         self._make_scalar()
@@ -92,7 +91,7 @@ class Reading:
         if shape is None or part.kind == "negative":
             return shape
         if part.kind == "transpose":
-            self.vectors += shape
+            sizes.mark(shape)
             return shape[1], shape[0]
         if part.kind == "power" and part.number < 0 and not self._is_vector(shape):
             self._square(part, shape, "an inverse", "; .^ goes entry by entry")
@@ -129,6 +128,8 @@ class Reading:
                 self.symbols[name] = sizes.of(rows), sizes.of(columns)
             else:
                 self.symbols[name] = sizes.new(), sizes.new() if name[0].isupper() else sizes.one
+            if name[0].isupper():
+                sizes.mark(self.symbols[name])
         return self.symbols[name]
 
     def _of_two(self, part: Part, shapes: list[Pair | None]) -> Pair | None:
@@ -159,7 +160,7 @@ class Reading:
             self.fail(f"{part.word!r} is of a matrix here, not of a number", part)
         first = next(shape for shape in matrices if shape)
         if call.along or call.shaped not in ("same", "pair"):
-            self.vectors += first
+            sizes.mark(first)
         if call.shaped in ("square", "number of square"):
             self._square(part, first, f"{part.word!r}")
         if call.shaped in ("pair", "loss") and None not in matrices:
@@ -254,9 +255,7 @@ class Reading:
 
     def _is_a_matrix(self, shape: Pair) -> bool:
         """Does it have a size, not known yet, that a name in upper case or a vector has? It is no number then."""
-        matrices = {self.sizes.root(a) for name, pair in self.symbols.items() if name[0].isupper() for a in pair}
-        matrices |= {self.sizes.root(a) for a in self.vectors}
-        return any(self.sizes.value(a) is None and self.sizes.root(a) in matrices for a in shape)
+        return any(map(self.sizes.is_open, shape))
 
     def _divided(self, part: Part, right: Pair) -> None:
         if self._is_a_matrix(right) or not all(self.sizes.make_equal(a, self.sizes.one) for a in right):

@@ -5,6 +5,7 @@ What is decided here only by shapes: whether side by side means a matrix product
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from itertools import chain, count
 
 from chainrule.shapes import Size
@@ -21,6 +22,7 @@ class Sizes:
     def __init__(self) -> None:
         self._same: list[Unknown] = []
         self._value: list[Size | None] = []
+        self._of_matrices: list[bool] = []
         self._watchers: dict[Unknown, list[int]] = {}  # by the one that stands for all
         self.news: list[int] = []  # who waited for a size that is known by now
         self.one = self.of(1)
@@ -29,6 +31,7 @@ class Sizes:
         """A size of which nothing is known."""
         self._same.append(len(self._same))
         self._value.append(None)
+        self._of_matrices.append(False)
         return len(self._same) - 1
 
     def of(self, value: Size) -> Unknown:
@@ -68,7 +71,17 @@ class Sizes:
             self.news += waiting[0] + waiting[1]
         self._same[b] = a
         self._value[a] = value
+        self._of_matrices[a] |= self._of_matrices[b]
         return True
+
+    def mark(self, shape: Iterable[Unknown]) -> None:
+        """Say that it is of no number: of a name in upper case, of what is transposed, added up, ..."""
+        for a in shape:
+            self._of_matrices[self.root(a)] = True
+
+    def is_open(self, a: Unknown) -> bool:
+        """Is it of a matrix, and not known yet?"""
+        return self.value(a) is None and self._of_matrices[self.root(a)]
 
     def watch(self, a: Unknown, watcher: int) -> None:
         """Put somebody into the news as soon as a size is known."""
