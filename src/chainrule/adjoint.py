@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from functools import reduce
 
-from chainrule.expr import Node, matrix, toposort, walk
+from chainrule.expr import Node, Symbol, apply, is_atom, symbol_op, walk
 
 
 def sweep(
@@ -14,16 +14,18 @@ def sweep(
     settle: Callable[[Node, Node], Node] = lambda node, G: G,
     *,
     beyond: bool = True,
+    operands: Callable[[Node], tuple[Node, ...]] = lambda node: node.args,
     passed: Callable[[Node, int, Node, Node], None] = lambda node, i, G, part: None,
 ) -> dict[Node, Node]:
     """dL/dv for every node v between the seeds and `wrt`, given dL/droot for each root in `seeds`.
 
     `settle(node, G)` may replace a complete adjoint (simplify it, give it a name) before it is passed on;
     `passed(node, i, G, part)` is told what an operation passes on to its operand i.
-    With `beyond=False` the nodes of `wrt` are leaves, whatever they are made of.
+    With `beyond=False` the nodes of `wrt` are leaves, whatever they are made of; `operands(node)` may leave out what
+    does not move.
     """
     targets = set(wrt)
-    order = list(toposort(*seeds) if beyond else walk(seeds, lambda n: () if n in targets else n.args))
+    order = list(walk(seeds, lambda n: () if n in targets and not beyond else operands(n)))
     moves = set(targets)  # nodes that move when some target moves
     for node in order:
         if node not in moves and any(a in moves for a in node.args):
@@ -68,5 +70,7 @@ def push(
 
 def _pushed(node: Node, operand: int, T: Node) -> Node | None:
     """What a tangent T of an operand adds to that of the node; None if it is zero."""
-    U = matrix("_U", *node.shape)
-    return sweep({node.op.vjp(U, node, operand): T}, [U]).get(U)
+    U = apply(symbol_op, shape=node.shape, value=Symbol("the adjoint of a node"))  # a name that no matrix can have
+    without = {node, *node.args}  # where U is not: a walk through them would go down to the first layer
+    opened = lambda n: () if n in without or is_atom(n) else n.args
+    return sweep({node.op.vjp(U, node, operand): T}, [U], operands=opened).get(U)
