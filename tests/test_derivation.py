@@ -6,6 +6,7 @@ from functools import partial
 import pytest
 
 import chainrule as cr
+from chainrule.adjoint import push
 from chainrule.errors import UnknownNameError
 
 
@@ -70,6 +71,28 @@ def test_the_steps_of_a_layer_cost_the_same_at_any_depth(written):
     derivations = [tall(depth).derive() for depth in (20, 40, 80)]
 
     few, some, many = (calls_of(partial(WRITTEN[written], d)) for d in derivations)
+
+    assert (many - some) / 2 <= 1.05 * (some - few)
+
+
+def product_along(depth):
+    return tall(depth).derive().hessian_vector_product()
+
+
+def jvp_of(depth):
+    """Of an expression without names."""
+    W, V = cr.matrix("W", "d", "d"), cr.matrix("V", "d", "d")
+    expression = cr.matrix("X", "n", "d")
+    for _ in range(depth):
+        expression = cr.tanh(expression @ W)
+    return push({W: V}, [expression])
+
+
+@pytest.mark.parametrize("derived", [product_along, jvp_of])
+def test_a_tangent_costs_the_same_at_any_depth(derived):
+    derived(3)  # what is made once
+
+    few, some, many = (calls_of(partial(derived, depth)) for depth in (20, 40, 80))
 
     assert (many - some) / 2 <= 1.05 * (some - few)
 

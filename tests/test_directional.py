@@ -218,3 +218,9 @@ def symbols_of(expression):
 def test_what_makes_no_sense_is_refused(ask, error, message):
     with pytest.raises(error, match=message):
         ask()
+
+
+def test_no_name_of_a_matrix_is_in_the_way():
+    U, V = cr.matrix("_U", "n", "n"), cr.matrix("V", "n", "n")
+
+    assert cr.text(cr.jvp(U.T @ U, {U: V})) == "V' _U + _U' V"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import reduce
 
-from chainrule.expr import Node, toposort, walk
+from chainrule.expr import Node, is_atom, walk
 from chainrule.substitute import placeholder
 
 
@@ -15,16 +15,18 @@ def sweep(
     settle: Callable[[Node, Node], Node] = lambda node, G: G,
     *,
     beyond: bool = True,
+    operands: Callable[[Node], tuple[Node, ...]] = lambda node: node.args,
     passed: Callable[[Node, int, Node, Node], None] = lambda node, i, G, part: None,
 ) -> dict[Node, Node]:
     """dL/dv for every node v between the seeds and `wrt`, given dL/droot for each root in `seeds`.
 
     `settle(node, G)` may replace a complete adjoint (simplify it, give it a name) before it is passed on;
     `passed(node, i, G, part)` is told what an operation passes on to its operand i.
-    With `beyond=False` the nodes of `wrt` are leaves, whatever they are made of.
+    With `beyond=False` the nodes of `wrt` are leaves, whatever they are made of; `operands(node)` may leave out what
+    does not move.
     """
     targets = set(wrt)
-    order = list(toposort(*seeds) if beyond else walk(seeds, lambda n: () if n in targets else n.args))
+    order = list(walk(seeds, lambda n: () if n in targets and not beyond else operands(n)))
     moves = moving(order, targets)
     adjoint = dict(seeds)
     for node in reversed(order):
@@ -76,4 +78,6 @@ def push(
 def _pushed(node: Node, operand: int, T: Node) -> Node | None:
     """What a tangent T of an operand adds to that of the node; None if it is zero."""
     U = placeholder(node, "adjoint")
-    return sweep({node.op.vjp(U, node, operand): T}, [U]).get(U)
+    without = {node, *node.args}  # where U is not: a walk through them would go down to the first layer
+    opened = lambda n: () if n in without or is_atom(n) else n.args
+    return sweep({node.op.vjp(U, node, operand): T}, [U], operands=opened).get(U)

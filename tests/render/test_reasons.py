@@ -153,6 +153,24 @@ def test_an_entry_behind_a_function_of_a_transpose_is_found_at_its_other_index()
     ]
 
 
+@pytest.mark.parametrize(
+    ("convention", "product"),
+    [
+        ("cs231n", "[A1, 1][1,0] meets W2[0,k] in [1,k] of [A1, 1] W2, for every k: the sum over k of "
+         "dZ2[1,k] W2[0,k] is [1,0] of dZ2 W2'"),
+        ("ng", "[A1; 1'][1,0] meets W2[k,1] in [k,0] of W2 [A1; 1'], for every k: the sum over k of "
+         "W2[k,1] dZ2[k,0] is [1,0] of W2' dZ2"),
+    ],
+)  # fmt: skip
+def test_an_entry_beside_which_ones_stand_has_its_indices_in_every_reason(convention, product):
+    net = cr.Network("3 -> 2 tanh -> 2")
+    d = net.derive(convention=convention, bias="ones")
+
+    said = " ".join(d.entry("dZ1", 1, 0, net.init(0), [[1, 2, 3], [0, 1, 1]], [[1, 0], [0, 1]]).split())
+
+    assert f"{product} each entry of A1 stands once in the stack: its block of the derivative [1,0] of tanh(Z1)" in said
+
+
 def test_the_steps_view_speaks_of_the_product_that_is_shown():
     for convention in ("nielsen", "ng", "pytorch"):
         d = cr.Network("4 -> 5 tanh -> 3 softmax").derive(convention=convention)

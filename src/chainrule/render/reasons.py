@@ -185,14 +185,19 @@ def entry_reasons(e: Equation, steps: Iterable[Step], i: int, j: int) -> list[st
     """Why an entry of a derivative is what it is: by which indices it is passed on, and by which slopes multiplied."""
     said = []
     for s in steps:
-        if s.via is not None and (is_function(s.via[0]) or s in set(signals_passed_on([s]))):
+        if s.via is not None and (_is_told(s.via[0]) or s in set(signals_passed_on([s]))):
             operand = s.via[0].args[s.via[1]]
             of = operand.args[0] if operand.op is transpose_op else operand
             turned = of is not operand and is_function(s.via[0])  # [i,j] of W is [j,i] of the W' that it is of
             place = (j, i) if turned else (i, j)
-            said.append(why(s, *place) if of.shape == e.shape else why(s))
+            first = of.args[0] if of.op in (hstack_op, vstack_op) else of  # its entries have the same indices in both
+            said.append(why(s, *place) if first.shape == e.shape else why(s))
             said += [f"note: {found}"] if (found := warning(s)) else []
     return list(dict.fromkeys(said))
+
+
+def _is_told(Y: Node) -> bool:
+    return is_function(Y) or Y.op in (hstack_op, vstack_op)
 
 
 def is_bookkeeping(step: Step) -> bool:
