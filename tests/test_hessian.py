@@ -32,7 +32,7 @@ FORMULAS = {
     "||a - X b||^2": ("X", "2 (b b') ⊗ I"),
     "||A - X B||^2": ("X", "2 (B B') ⊗ I"),
     "||A - X'||^2 + tr(X X')": ("X", "4 I"),
-    "sum(X)^2": ("X", "2"),
+    "sum(X)^2": ("X", "2 1 1'"),
     "half_squared_error(V tanh(W x), y)": ("W", f"((x x') ⊗ ({BENT}))/n"),
     "sum(softplus(X w))": ("X", "(w w') ⊗ Diag((1 - logistic(X w)) ∘ logistic(X w))"),
 }

@@ -250,7 +250,7 @@ CASES = {  # name: (expression, text, LaTeX)
         r"X \left(\frac{2}{n} \, \mathbf{1}\right)",
     ),
     "full_column": (X @ full(2, ("d", 1)), "X (2 1)", r"X (2 \, \mathbf{1})"),
-    "full_row": (full(-2, (1, "n")) @ X, "((-2) 1') X", r"((-2) \, \mathbf{1}^{\top}) X"),
+    "full_row": (full(-2, (1, "n")) @ X, "(-2 1') X", r"(-2 \, \mathbf{1}^{\top}) X"),
     "full_in_hadamard": (2 * (full(3, A.shape) * A), "2 (3) ∘ A", r"2 (3) \odot A"),
     "full_transposed": (A + full(2, ("d", "n")).T, "A + 2", "A + 2"),
     "minus_a_scalar_alone": (
@@ -258,7 +258,10 @@ CASES = {  # name: (expression, text, LaTeX)
         "-((1 - beta1) 1 1')/n",
         r"-\frac{1 - \beta_{1}}{n} \, \mathbf{1} \mathbf{1}^{\top}",
     ),
-    "full_alone": (scale(full(2, A.shape), 1, (n, -1)), "2/n", r"\frac{2}{n}"),
+    "full_alone": (scale(full(2, A.shape), 1, (n, -1)), "(2 1 1')/n", r"\frac{2}{n} \, \mathbf{1} \mathbf{1}^{\top}"),
+    "zero_alone": (full(0, A.shape), "0", "0"),
+    "minus_one_alone": (full(-1, A.shape), "-1 1'", r"-\mathbf{1} \mathbf{1}^{\top}"),
+    "minus_a_column_alone": (full(-1, ("n", 1)), "(-1) 1", r"-\mathbf{1}"),
     "constant_function_in_matmul": (
         exp(full(1, ("n", "n"))) @ A,
         "(exp(1) 1 1') A",

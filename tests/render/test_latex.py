@@ -162,7 +162,7 @@ def test_numbers_of_any_size_print():
 
     assert cr.latex(A + 1.5e300) == r"A + 1.5 \cdot 10^{300}"
     assert cr.latex(A + float("inf")) == r"A + \infty"
-    assert cr.latex(full(float("nan"), (2, 2))) == r"\mathrm{nan}"
+    assert cr.latex(full(float("nan"), (2, 2))) == r"\mathrm{nan} \, \mathbf{1} \mathbf{1}^{\top}"
     assert cr.latex(scale(A, "1e-8", (scalar("lr"), 1))) == r"10^{-8} \eta A"
     assert cr.latex(cr.power(A, -1)).endswith("-1}")
 

@@ -408,7 +408,7 @@ def test_a_number_of_any_size_prints():
 
     assert cr.text(A + 1e300) == "A + 1e+300"
     assert cr.text(A + float("inf")) == "A + inf"
-    assert cr.text(full(float("-inf"), (2, 2))) == "-inf"
+    assert cr.text(full(float("-inf"), (2, 2))) == "-inf 1 1'"
     assert cr.text(scale(A, "1/1234567")) == "8.10001e-07 A"
     assert cr.text(full(-0.0, (2, 2))) == "0"
 
@@ -434,11 +434,15 @@ def test_breaking_loses_nothing_and_keeps_within_the_width(expression, width):
         ("lam sum(X)", "X", "lam 1 1'"),
         ("lam mean(x)", "x", "(lam 1)/n"),
         ("sum(A) sum(X) + tr(X)", "X", "I + (1' A 1) 1 1'"),
-        ("sum(X)", "X", "1"),  # a number has no shape of its own
-        ("mean(X)", "X", "1/(d n)"),
+        ("sum(X)", "X", "1 1'"),
+        ("-sum(X)", "X", "-1 1'"),
+        ("mean(X)", "X", "(1 1')/(d n)"),
+        ("sum(x)", "x", "1"),
+        ("2 sum(x')", "x", "2 1"),
+        ("mean(x)", "x", "(1/n) 1"),
     ],
 )
-def test_a_constant_matrix_of_a_number_with_a_shape_shows_its_own(formula, wrt, expected):
+def test_a_matrix_of_one_number_shows_its_shape(formula, wrt, expected):
     f = cr.parse(formula)
 
     assert cr.text(*cr.gradient(f.expression, f[wrt])) == expected

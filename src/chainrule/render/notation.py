@@ -70,7 +70,8 @@ def compose(root: Node, notation: Notation) -> Written:
         memo[node] = written if written.constant == constant else replace(written, constant=constant)
         if len(written.pieces) > LONGEST or sum(p.width for p in written.pieces) > LONGEST:
             raise ValueError(f"this formula has more than {LONGEST} letters: give names to its parts with define()")
-    return _constant_matrix(root, memo, notation) if _fills(root, memo, is_size, notation) else memo[root]
+    alone = memo[root].constant and root.shape != (1, 1) and not _is_zero(root)
+    return _constant_matrix(root, memo, notation) if alone else memo[root]
 
 
 # ---- the operations of the core
@@ -188,18 +189,21 @@ def _constant_matrix(node: Node, memo: Memo, to: Notation) -> Written:
     row = fill(Form(to.transposed, POSTFIX), {"0": column}, to)
     ones = [column] if node.shape[1] == 1 else [row] if node.shape[0] == 1 else [column, row]
     shown, inner = side_by_side(ones, to, PRODUCT), _untransposed(node)
+    if inner.op is ones_op or (inner.op is full_op and inner.value == 1):
+        return shown
     like_a_number = node.shape[1] == 1 and to.one == to.number(1).text and not _shows_a_factor(inner)  # -1, 1/n
     if inner.op is scale_op and _is_filled(inner.args[0]) and not to.spelt and not like_a_number:
         return _scale(inner, memo, to, filling=shown)
-    if inner.op is ones_op or (inner.op is full_op and inner.value == 1):
-        return shown
+    if inner.op is full_op and not like_a_number:
+        number = [] if inner.value == -1 else [to.number(abs(inner.value))]
+        return _signed(side_by_side([*number, shown], to, PRODUCT, to.apart), to, negative=inner.value < 0)
     return side_by_side([operand(memo[node], to, POSTFIX), shown], to, PRODUCT, to.apart)
 
 
 def _shows_a_factor(node: Node) -> bool:
-    """Has a scaled constant matrix something in front other than a sign?"""
+    """Has a constant matrix something in front of its ones, other than a sign?"""
     if node.op is not scale_op:
-        return False
+        return node.op is full_op and abs(node.value) != 1
     number, exponents = node.value
     inner = _untransposed(node.args[0])
     value = number * fraction(inner.value) if inner.op is full_op and _is_filled(inner) else number
@@ -309,11 +313,6 @@ _WRITERS: dict[Op, Callable[[Node, Memo, Notation], Written]] = {
 # ---- what a node is
 
 
-def is_size(node: Node) -> bool:
-    """Is it the n of 1/n?"""
-    return node.op is symbol_op and node.value.role == "size"
-
-
 def is_ones(node: Node) -> bool:
     """True for 1 and 1', a column or a row of ones."""
     return _untransposed(node).op is ones_op
@@ -323,6 +322,11 @@ def _is_filled(node: Node) -> bool:
     """Is it full of one number?"""
     inner = _untransposed(node)
     return inner.op is ones_op or (inner.op is full_op and math.isfinite(inner.value))
+
+
+def _is_zero(node: Node) -> bool:
+    """The zero matrix, which is written as the number."""
+    return node.op is full_op and node.value == 0
 
 
 def _untransposed(node: Node) -> Node:
