@@ -85,6 +85,20 @@ def logdet_with_a_product():
     return cr.differentiate(f.expression, f["X"], hessian=True)
 
 
+@pytest.mark.parametrize(
+    "formula",
+    [
+        "logdet(A X)",  # A n x d: an inverse only where n is the smaller size
+        "log(det(X' A X))",  # where it is the larger
+        "sum((v^0.5 + lam)^0)",  # not a number at many points
+        "logdet(relu6(lam - A) minimum(gelu_tanh(v), A + b))",  # a number that may be 0, to the power -1
+    ],
+)
+def test_verify_finds_points_where_a_formula_has_values(formula, capsys):
+    assert main(["gradient", formula, "--verify"]) == 0
+    assert "replayed" in capsys.readouterr().out
+
+
 def test_verify_fails_on_a_wrong_step(capsys, monkeypatch):
     right = logdet_with_a_product().steps[0]
     wrong = Verification(False, 1, 1.0, (Failure(right.rule, right.equation, "1", "2", 1.0),))

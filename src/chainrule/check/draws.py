@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from itertools import count
 from typing import Any
@@ -24,22 +24,28 @@ STACKS = (hstack_op, vstack_op, block_op)  # with sizes that are sums of others;
 LARGE = 16  # larger sizes are replaced by small ones: 784-1024-1024-10 replays as fast as 4-5-3
 
 
-def small_sizes(nodes: Sequence[Node]) -> tuple[dict[Size, int], dict[Size, int]]:
-    """A prime of its own for each named size and for each large one; what targets show, coefficients may know."""
+def small_sizes(nodes: Sequence[Node]) -> tuple[list[dict[Size, int]], dict[Size, int]]:
+    """A prime of its own for each named size, in two orders, and for each large one.
+
+    In the first order X, n x d, has more rows than columns, so that X' X has an inverse; in the second A X may have
+    one. What targets show, coefficients may know.
+    """
     counts = (node.value.name for node in nodes if node.op is symbol_op and node.value.role == "size")
     found = dict.fromkeys([*(s for node in nodes for s in node.shape), *counts])
     known = {s for node in nodes if node.op is symbol_op and node.value.role == "target" for s in node.shape}
     fixed = any(node.op in STACKS or (is_function(node) and function_of(node).whole) for node in nodes)
     kept = {s for s in found if isinstance(s, int) and (s <= LARGE or s in known or fixed)}
     primes = (p for p in count(7) if p not in kept and all(p % q for q in range(2, math.isqrt(p) + 1)))
-    words = dict.fromkeys(word for s in found if isinstance(s, str) for word in factors(s)[1])
-    names: dict[Size, int] = {
-        s: next(primes) for s in reversed(words)
-    }  # X is n x d: more rows, so that X' X has an inverse
-    for s in found:
-        number, parts = factors(s)
-        names |= {s: number * math.prod(names[word] for word in parts)} if parts else {}
-    return names, {s: next(primes) for s in found if isinstance(s, int) and s not in kept}
+    words = list(dict.fromkeys(word for s in found if isinstance(s, str) for word in factors(s)[1]))
+    rising = [next(primes) for _ in words]
+    orders = [_named(dict(zip(words, chosen, strict=True)), found) for chosen in (rising[::-1], rising)]
+    return orders, {s: next(primes) for s in found if isinstance(s, int) and s not in kept}
+
+
+def _named(words: dict[Size, int], found: Iterable[Size]) -> dict[Size, int]:
+    """The sizes of names, and of products of them and numbers."""
+    split = {s: factors(s) for s in found}
+    return words | {s: number * math.prod(words[w] for w in parts) for s, (number, parts) in split.items() if parts}
 
 
 def random_residues(declared: Symbol, shape: tuple[int, int], draw: int, rng: np.random.Generator) -> Any:
