@@ -43,9 +43,9 @@ from chainrule.matrix_functions import (
 from chainrule.primitives import logistic, power, reciprocal
 from chainrule.products import PRODUCTS, chain, common_factors_leave_sums, is_symmetric, product
 from chainrule.rewrite import Rule, on
-from chainrule.rules import ALGEBRA, is_ones_column, is_ones_row
+from chainrule.rules import algebra_with, is_ones_column, is_ones_row
 from chainrule.substitute import replaced
-from chainrule.transposes import transposes_cancel, transposes_go_to_functions
+from chainrule.transposes import transposes_go_to_functions
 
 MOST_ENTRIES = 64  # nodes of a sum of products that are looked at
 LINEAR = (trace, diag, diagonal, vec, unvec, kron, block_products, combined_blocks)
@@ -336,6 +336,6 @@ IDENTITIES: tuple[Rule, ...] = (
 ANY: tuple[Rule, ...] = (
     *IDENTITIES,
     *PRODUCTS,
-    *(transposes_go_to_functions if rule is transposes_cancel else rule for rule in ALGEBRA),
+    *algebra_with(transposes_go_to_functions),
     common_factors_leave_sums,
 )

@@ -253,7 +253,14 @@ ALGEBRA: tuple[Rule, ...] = (
     ones_are_neutral,
     sums_are_tidy,
 )
-INWARD: tuple[Rule, ...] = tuple(transposes_go_inward if rule is transposes_cancel else rule for rule in ALGEBRA)
+
+
+def algebra_with(transposes: Rule) -> tuple[Rule, ...]:
+    """The algebra, with another rule for where transposes stay."""
+    return tuple(transposes if rule is transposes_cancel else rule for rule in ALGEBRA)
+
+
+INWARD = algebra_with(transposes_go_inward)
 """The same with every transpose at the names."""
 RENEWED: tuple[Rule, ...] = (
     coefficients_cancel,

@@ -16,7 +16,12 @@ def runtime_imports(text):
     tree = ast.parse(text)
     typing = [n for n in ast.walk(tree) if isinstance(n, ast.If) and ast.unparse(n.test) == "TYPE_CHECKING"]
     ignored = {id(inner) for outer in typing for inner in ast.walk(outer)}
-    found = [n.module for n in ast.walk(tree) if isinstance(n, ast.ImportFrom) and id(n) not in ignored]
+    found = []
+    for n in (n for n in ast.walk(tree) if id(n) not in ignored):
+        if isinstance(n, ast.ImportFrom):
+            found += [n.module, *(f"{n.module}.{each.name}" for each in n.names if n.module == "chainrule")]
+        elif isinstance(n, ast.Import):
+            found += [each.name for each in n.names]
     return {m.removeprefix("chainrule.") for m in found if m.startswith("chainrule.")}
 
 
@@ -34,6 +39,7 @@ def test_an_import_of_the_engine_is_found():
     text = "if TYPE_CHECKING:\n    from chainrule.derive import A\ndef f():\n    from chainrule.rules import B"
 
     assert runtime_imports(text) == {"rules"}
+    assert runtime_imports("import chainrule.algebra\nfrom chainrule import rules as r") == {"algebra", "rules"}
 
 
 def test_a_verdict_says_how_many_steps_were_exact():

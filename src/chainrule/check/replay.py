@@ -1,4 +1,4 @@
-"""Proof by replay: an independent checker of derivations, which shares no code with what rewrites or evaluates.
+"""Proof by replay: an independent checker of derivations, which calls nothing that rewrites, derives or evaluates.
 
 Sums, products, transposes and quotients are computed exactly, modulo a large prime, on random matrices. There a tanh
 is *any* function, a random one of each entry, or of each row: equal values prove two expressions equal, but for a
