@@ -216,6 +216,38 @@ def test_values_that_are_never_alive_at_once_share_memory():
     assert plan.shared < plan.stored + 64 * 64 * 90  # A and dZ of every layer; neither Z nor dA
 
 
+def test_a_fit_keeps_one_state_beside_the_arena_and_loses_none_to_an_epoch_that_diverges():
+    net, rng = cr.Network("4 -> 6 tanh -> 1"), np.random.default_rng(0)
+    program = EngineStep(net, UPDATES["adam"], weighted=False, threads=1)
+    data = {"X": rng.standard_normal((20, 4)), "Y": rng.standard_normal((20, 1))}
+    given = {**net.init(0), **program.initial_states(float)}
+    before = {name: np.copy(value) for name, value in given.items()}
+    hyper = {**UPDATES["adam"].hyper, "lr": 0.1}
+
+    def epoch(state, rate=0.1):
+        run = np.arange(20), np.array([0, 10, 20]), np.ones(2)
+        return program.epoch(state, data, *run, {**hyper, "lr": rate}, 0)[1]
+
+    first = epoch(given)
+    for name, value in before.items():
+        np.testing.assert_array_equal(given[name], value)
+    kept = first["W1"].copy()
+    diverged = epoch(first, rate=np.inf)
+    assert not np.isfinite(diverged["W1"]).all()
+    np.testing.assert_array_equal(first["W1"], kept)
+
+    second = epoch(first)
+    again = epoch(second)
+
+    assert np.shares_memory(again["W1"], second["W1"])
+    other = EngineStep(net, UPDATES["adam"], weighted=False, threads=1)
+    state = given
+    for _ in range(3):
+        run = np.arange(20), np.array([0, 10, 20]), np.ones(2)
+        state = other.epoch({k: np.copy(v) if np.ndim(v) else v for k, v in state.items()}, data, *run, hyper, 0)[1]
+    np.testing.assert_array_equal(again["W1"], state["W1"])
+
+
 # Interrupts
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Mapping
 from typing import Any
@@ -14,6 +15,7 @@ from chainrule.engine.team import Team, compile_kernels, team_size
 from chainrule.network import Network
 from chainrule.updates import UpdateRule
 
+NONE = np.zeros(0)
 FEW = 100_000  # multiply-adds of rows that are not worth any ceremony
 Array = np.ndarray[Any, Any]
 State = dict[str, Any]
@@ -32,11 +34,12 @@ class EngineStep:
         self._team: Team | None = None
         self._key: tuple[Any, ...] = ()
         self._state: State | None = None  # what lies in the arena
+        self._made: tuple[State | None, Array] = (None, NONE)  # the last state from here, and its memory
         self._targets: tuple[Any, Array | None] = (None, None)
 
     def initial_states(self, dtype: Any) -> State:
         """Every state of the update rule at its initial value; what is 1 x 1 and no parameter's starts as a number."""
-        return {str(s.name): v if is_number(s) else np.full(s.shape, v, dtype) for s, v in self.lowered.states}
+        return {str(s.name): v if is_number(s) else _filled(s.shape, v, dtype) for s, v in self.lowered.states}
 
     def epoch(
         self,
@@ -48,7 +51,11 @@ class EngineStep:
         hyper: Mapping[str, float],
         seed: int,
     ) -> tuple[float, State]:
-        """Minibatches `starts[i] : starts[i + 1]` of `order`: the sum of shares times losses, and the state after."""
+        """Minibatches `starts[i] : starts[i + 1]` of `order`: the sum of shares times losses, and the state after.
+
+        A state that comes from here is overwritten by the epoch after it, at its end and if that is finite: the memory
+        of a fit is that of one state beside the arena.
+        """
         X = np.ascontiguousarray(data["X"])  # rows are copied as they lie
         Y, w = np.ascontiguousarray(data["Y"]), data.get("w")
         labels = self._labels(data["Y"])
@@ -63,10 +70,22 @@ class EngineStep:
             shares=shares, seed=seed, loss_at=team.plan.places[self.lowered.result].base,
             work=self._work(team.plan.rows),
         )  # fmt: skip
-        after: State = team.views(team.arena[: team.plan.stored].copy())
-        after |= {name: team.number(name) for name in self._numbers}
+        after = self._after(state, team, overwrite=math.isfinite(total))
         self._state = after
         return total, after
+
+    def _after(self, state: State, team: Team, *, overwrite: bool) -> State:
+        """What the arena holds, in the memory of the state before if that is of this step's making, else in new."""
+        stored = team.arena[: team.plan.stored]
+        with np.errstate(all="ignore"):
+            overwrite = overwrite and state is self._made[0] and bool(np.isfinite(stored.sum()))
+        if not overwrite:
+            memory = np.empty_like(stored)
+            state = team.views(memory)
+            self._made = state, memory
+        self._made[1][...] = stored
+        state.update({name: team.number(name) for name in self._numbers})
+        return state
 
     def _work(self, rows: int) -> float:
         return 3.0 * rows * self.lowered.size
@@ -86,6 +105,11 @@ class EngineStep:
         if self._targets[0] is not Y:
             self._targets = (Y, _classes(Y) if Y.shape[1] > 1 else None)
         return self._targets[1]
+
+
+def _filled(shape: tuple[int, ...], value: float, dtype: Any) -> Array:
+    """A matrix of one number; zeros are not touched, and so take no memory until they are written to."""
+    return np.full(shape, value, dtype) if value else np.zeros(shape, dtype)
 
 
 def _classes(Y: Array) -> Array | None:

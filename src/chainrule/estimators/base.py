@@ -209,7 +209,8 @@ class MLP(BaseEstimator):  # type: ignore[misc]  # scikit-learn publishes no typ
                 reset=reset,
             )
         if reset:
-            self.__dict__.pop("params_", None)
+            for name in ("params_", "_states"):
+                self.__dict__.pop(name, None)
             self._seed = check_random_state(self.random_state).randint(2**31 - 1)
             self._rng = np.random.default_rng(self._seed)
         Y = self._targets(X, y, reset=reset, classes=classes)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -38,7 +39,10 @@ class Program(Protocol):
         hyper: Mapping[str, float],
         seed: int,
     ) -> tuple[float, State]:
-        """Minibatches `starts[i] : starts[i + 1]` of `order`: the sum of shares times losses, and the state after."""
+        """Minibatches `starts[i] : starts[i + 1]` of `order`: the sum of shares times losses, and the state after.
+
+        It may be written over a state that an earlier call returned, at the end and only if it is finite.
+        """
 
 
 @dataclass(frozen=True)
@@ -202,7 +206,8 @@ def _standstill(run: Run, schedule: Schedule, stopping: Stopping) -> str:
     if run.scores:
         gained = run.scores[-1] >= run.best_score + stopping.tol
         if run.scores[-1] > run.best_score:
-            run.best_score, run.best_state = run.scores[-1], run.state
+            run.best_score = run.scores[-1]
+            run.best_state = {name: deepcopy(value) for name, value in run.state.items()}
     else:
         gained = run.losses[-1] <= run.best_loss - stopping.tol
     run.best_loss = min(run.best_loss, run.losses[-1])
