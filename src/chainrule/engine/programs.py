@@ -107,7 +107,7 @@ class EngineStep:
         return self._targets[1]
 
 
-def _filled(shape: tuple[int, ...], value: float, dtype: Any) -> Array:
+def _filled(shape: tuple[Any, ...], value: float, dtype: Any) -> Array:
     """A matrix of one number; zeros are not touched, and so take no memory until they are written to."""
     return np.full(shape, value, dtype) if value else np.zeros(shape, dtype)
 
