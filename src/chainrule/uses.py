@@ -62,6 +62,8 @@ class Uses:
 
         Raises
         ------
+        DataError
+            A `batch_size` that is none.
         NotLoweredError
             If the engine has no instruction for something in the network; the NumPy program trains it.
 

@@ -444,7 +444,7 @@ def test_the_listing_shows_every_equation_once_and_fits_the_screen():
     for solver in ("sgd", "adam"):
         listing = net.program(solver=solver, sample_weight=True, batch_size=50)
         shown = [line.split("<- ")[1].split(" = ")[0] for line in listing.splitlines() if " " * 17 + "<- " in line]
-        expected = {e.name for e in net.derive(solver=solver, sample_weight=True) if not e.name.endswith("_t_next")}
+        expected = {e.name for e in net.derive(solver=solver, sample_weight=True)}
         assert set(shown) == expected
         assert len(shown) == len(expected)
         assert max(map(len, listing.splitlines())) <= 80
@@ -452,3 +452,14 @@ def test_the_listing_shows_every_equation_once_and_fits_the_screen():
 
 def test_the_listing_says_what_is_added_in_place():
     assert "W1 <- alpha X.T @ dZ1 + beta W1" in cr.Network("2 -> 3 tanh -> 1").program()
+
+
+def test_the_listing_says_what_becomes_of_plain_numbers():
+    assert "beta2_t <- beta2 * beta2_t\n" in cr.Network("2 -> 1").program(solver="adam")
+    assert "plain numbers" not in cr.Network("2 -> 1").program(solver="sgd")
+
+
+@pytest.mark.parametrize("rows", [0, -1, 2.5, True, "x", None])
+def test_a_listing_is_for_a_number_of_rows(rows):
+    with pytest.raises(cr.DataError, match="batch_size is a whole number of rows, at least 1, found"):
+        cr.Network("2 -> 1").program(batch_size=rows)

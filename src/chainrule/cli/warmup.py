@@ -32,7 +32,7 @@ def warmup(*dtypes: str) -> int:
     try:
         from chainrule.engine.team import compile_kernels
     except ImportError as error:
-        raise ValueError(f"Numba cannot be loaded ({error}): pip install numba") from error
+        raise ValueError(f"Numba cannot be used: {error}") from error
     for name in dtypes or DTYPES:
         began = time.perf_counter()
         compile_kernels(name)

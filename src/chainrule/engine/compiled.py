@@ -8,17 +8,22 @@ from __future__ import annotations
 
 import hashlib
 import inspect
+import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
-from typing import Any
+from pickle import UnpicklingError
+from typing import Any, Self
 
 import llvmlite.binding as llvm
-from numba import njit, types
+from numba import config, njit, types
 from numba.core import cgutils
 from numba.core.caching import CompileResultCacheImpl, FunctionCache, UserProvidedCacheLocator, UserWideCacheLocator
 from numba.extending import intrinsic
 
+if config.DISABLE_JIT:  # type: ignore[attr-defined]  # set when Numba is imported
+    raise ImportError("NUMBA_DISABLE_JIT is set")  # an engine that is interpreted by Python is none
 OPTIONS: dict[str, Any] = {"error_model": "numpy", "nogil": True, "_nrt": False}
 INNER: dict[str, Any] = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}  # Python does not call units
 
@@ -31,13 +36,19 @@ def stamp() -> str:
 
 
 class _Provided(UserProvidedCacheLocator):
-    def get_source_stamp(self) -> str:
-        return stamp()
+    get_source_stamp = staticmethod(stamp)
+
+    @classmethod
+    def from_function(cls, py_func: Any, py_file: str) -> Self | None:
+        return cls(py_func, py_file) if config.CACHE_DIR else None  # type: ignore[attr-defined]
 
 
 class _UserWide(UserWideCacheLocator):
-    def get_source_stamp(self) -> str:
-        return stamp()
+    get_source_stamp = staticmethod(stamp)
+
+    @classmethod
+    def from_function(cls, py_func: Any, py_file: str) -> Self:
+        return cls(py_func, py_file)
 
 
 class _Implementation(CompileResultCacheImpl):
@@ -45,7 +56,34 @@ class _Implementation(CompileResultCacheImpl):
 
 
 class _Cache(FunctionCache):
+    """Numba's, of a folder that need not be writable: what cannot be read is compiled, and kept if it can be."""
+
     _impl_class = _Implementation
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        try:
+            return super().load_overload(sig, target_context)
+        except Exception:  # a damaged file may raise any
+            with suppress(OSError):
+                self.flush()
+            return None
+
+    def save_overload(self, sig: Any, data: Any) -> None:
+        try:
+            super().save_overload(sig, data)
+        except (OSError, EOFError, UnpicklingError) as reason:
+            _say_not_kept(self.cache_path, getattr(reason, "strerror", None) or type(reason).__name__)
+
+
+@cache
+def _say_not_kept(folder: str, reason: str) -> None:
+    """Once, whatever the number of kernels."""
+    warnings.warn(
+        f"compiled kernels cannot be kept in {folder} ({reason}), so every process compiles them: "
+        "set NUMBA_CACHE_DIR to a folder that can be written to",
+        UserWarning,
+        stacklevel=2,
+    )
 
 
 def kept(dispatcher: Any) -> Any:

@@ -9,8 +9,10 @@ from chainrule.engine.lowering import Lowered, lowered_step, planned
 from chainrule.engine.plan import Plan
 from chainrule.engine.resolve import over_rows
 from chainrule.engine.schedule import Instruction, Loop, Root, walk_inlined
+from chainrule.errors import DataError
 from chainrule.expr import Node, matrix, rebuild, symbol_op, toposort
 from chainrule.functions import Function
+from chainrule.layers import whole
 from chainrule.network import Network
 from chainrule.program.code import code
 from chainrule.program.language import Language
@@ -35,6 +37,8 @@ WORDS = {"column_sums": "column sums", "row_sums": "row sums", "rowwise": "row f
 
 def program_text(network: Network, *, solver: str, sample_weight: bool, batch_size: int) -> str:
     """The instruction list of a training step; see `Network.program`."""
+    if not whole(batch_size):
+        raise DataError(f"batch_size is a whole number of rows, at least 1, found {batch_size!r}")
     lowered = lowered_step(network, find_update(solver), weighted=sample_weight)
     plan = planned(lowered, batch_size, labels="one_hot" in _facts(lowered))
     equations = network.derive(solver=solver, sample_weight=sample_weight).equations
@@ -66,6 +70,11 @@ class _Listing:
             lines.append(f"  {self._heading(loop)}")
             for i in loop.body:
                 lines += self._instruction(i)
+        if self.lowered.schedule.scalars:
+            lines += ["", "plain numbers"]
+            for old, new in self.lowered.schedule.scalars:
+                lines.append(f"    {'':12} {old.name} <- {self._expression(new)}")
+                lines += self._source(f"{old.name}_next")
         entries = self.plan.shared - self.plan.stored
         lines += ["", f"{len(self.plan.code)} instructions, {len(self.plan.micro)} operations of MAP"]
         lines.append(
@@ -86,12 +95,16 @@ class _Listing:
         inside = walk_inlined(i.roots, self.stored) if i.kind == "map" else made
         sources = [name for n in (*inside, *made) for name in self.named.get(n, ())]
         for name in dict.fromkeys(sources):
-            if name in self.equations and name not in self.shown:
-                self.shown.add(name)
-                work += textwrap.wrap(
-                    self.equations[name], WIDTH, initial_indent=" " * 17 + "<- ", subsequent_indent=" " * 22
-                )
+            work += self._source(name)
         return [part for line in work for part in _folded(line)]
+
+    def _source(self, name: str) -> list[str]:
+        """The equation of that name, the first time it is asked for."""
+        if name in self.shown or name not in self.equations:
+            return []
+        self.shown.add(name)
+        first, further = " " * 17 + "<- ", " " * 22
+        return textwrap.wrap(self.equations[name], WIDTH, initial_indent=first, subsequent_indent=further)
 
     def _lines(self, i: Instruction) -> list[str]:
         if i.kind in ("gather", "random"):

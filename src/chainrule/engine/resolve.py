@@ -30,6 +30,9 @@ ROWS = "n"
 class NotLoweredError(Exception):
     """The engine has no instruction for this; the NumPy program has."""
 
+    def __init__(self, what: str) -> None:
+        super().__init__(f"the engine has no instruction for {what}, so the NumPy program trains")
+
 
 def resolve(statements: Iterable[Statement], instead: Mapping[Node, Node]) -> dict[str, Node]:
     """Each statement's expression over symbols alone: names give way to what they stand for, and are shared.

@@ -30,6 +30,7 @@ from chainrule.train.targets import Array
 from chainrule.updates import UPDATES, find_update
 
 HIDDEN, ACTIVATION, ALPHA = (100,), "relu", 0.0001
+MOST_THREADS = 1024
 INITIALIZER = "glorot_uniform"  # scikit-learn's: on shallow networks its smaller weights test better than He's
 
 
@@ -66,7 +67,7 @@ class MLP(BaseEstimator):  # type: ignore[misc]  # scikit-learn publishes no typ
         "epsilon": [Interval(Real, 0, None, closed="neither")],
         "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
         "engine": [StrOptions(set(ENGINES))],
-        "n_threads": [Interval(Integral, 1, None, closed="left"), None],
+        "n_threads": [Interval(Integral, 1, MOST_THREADS, closed="both"), None],
         "callback": [callable, None],
     }
 

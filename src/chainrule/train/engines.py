@@ -46,7 +46,7 @@ def step_program(
             return EngineStep(network, rule, weighted=weighted, threads=threads)
         except NotLoweredError as reason:
             if say is not None:
-                say(f"the NumPy program trains, as the engine has no instruction for {reason}")
+                say(str(reason))
     return compile_step(network, rule, weighted=weighted)
 
 
@@ -95,8 +95,9 @@ def _there() -> bool:
     try:
         import chainrule.engine.interpreter  # noqa: F401
     except ImportError as error:
+        fix = ": pip install numba" if isinstance(error, ModuleNotFoundError) else ""
         warnings.warn(
-            f"Numba cannot be loaded ({error}), so the slower NumPy program trains and predicts: pip install numba",
+            f"Numba cannot be used ({error}), so the slower NumPy program trains and predicts{fix}",
             UserWarning,
             stacklevel=4,
         )

@@ -155,7 +155,7 @@ def one_epoch(
             "a smaller learning_rate_init, or scaled data, may help"
         )
     run.state, run.samples = state, run.samples + rows
-    run.losses.append(total / float(counts.sum()))
+    run.losses.append(float(total) / float(counts.sum()))
     return run.losses[-1]
 
 
