@@ -24,6 +24,7 @@ from chainrule.expr import (
     walk,
 )
 from chainrule.functions import function_of, is_function
+from chainrule.line_sums import MIRRORED
 from chainrule.rewrite import MULTIPLE, Rewriter, Step, on
 from chainrule.rules import numbers_leave_products
 from chainrule.stack import block, block_op, bounds, hstack, hstack_op, vstack, vstack_op
@@ -88,7 +89,10 @@ class Rereading:
         before, after = self.read(s.before), self.read(s.after)
         if before.op is scale_op is after.op and (before.value, before.args[1:]) == (after.value, after.args[1:]):
             before, after = before.args[0], after.args[0]
-        return replace(s, before=before, after=after)
+        new = replace(s, before=before, after=after)
+        if self._turned and (rule := MIRRORED.get(s.rule)) is not None:
+            new = replace(new, rule=rule.__name__, identity=rule.__doc__ or "")
+        return new
 
     def _passed_on(self, s: Step, Y: Node, i: int) -> Step:
         if (via := self._operation(Y, i)) is not None:

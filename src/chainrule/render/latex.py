@@ -197,7 +197,7 @@ LATEX = Notation(
     stacked=r"\begin{{bmatrix}} {0} \end{{bmatrix}}",
     beside=" & ",
     below=r" \\ ",
-    block="{0}({1}, {2})",
+    block="{0}[{1}, {2}]",
     span="{0}{{:}}{1}",
     fraction=r"\frac{{{0}}}{{{1}}}",
 )

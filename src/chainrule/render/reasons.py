@@ -31,7 +31,7 @@ from chainrule.render.text import spelt
 from chainrule.rewrite import MULTIPLE, Rewriter, Step
 from chainrule.shapes import Shape, show
 from chainrule.stack import block_op, hstack_op, vstack_op
-from chainrule.transposes import transposes_go_inward
+from chainrule.transposes import blocks_go_inward, transposes_go_inward
 
 BRACKETED = (transpose_op, hstack_op, vstack_op, block_op)  # clear without more brackets
 Index = int | str  # a number, or a letter for any
@@ -65,7 +65,7 @@ def why(step: Step, i: Index = "i", j: Index = "j") -> str:
         one, other = _operand(Y, place, "one factor"), _operand(Y, 1 - place, "the other factor")
         return f"entry by entry: [{i},{j}] of {one} meets only [{i},{j}] of {other}"
     if Y.op in (hstack_op, vstack_op):
-        return f"each entry of {_operand(Y, place, 'a part')} stands once in the stack: its block of the derivative"
+        return _of_stack(Y, place, i, j)
     if Y.op is block_op:
         return f"each entry of the block is one of {_called(operand, 'the whole')}: what is beside it has derivative 0"
     function = function_of(Y)
@@ -79,6 +79,22 @@ def why(step: Step, i: Index = "i", j: Index = "j") -> str:
         mixed, x = _called(Y, step.rule), _called(operand, "its operand")
         return f"{x}[{i},{j}] changes every entry of {line} {place_of} of {mixed}, and no other {line}"
     return f"{step.rule} mixes the entries of one {line} and no two {line}s: its Jacobian is applied {line} by {line}"
+
+
+def _of_stack(Y: Node, place: int, i: Index, j: Index) -> str:
+    """Where a part stands, and so which lines of the derivative are its own."""
+    along = 1 if Y.op is hstack_op else 0
+    first = sum(int(a.shape[along]) for a in Y.args[:place])
+    last = first + int(Y.args[place].shape[along]) - 1
+    at = [_plus(k, first if axis == along else 0) for axis, k in enumerate((i, j))]
+    line = "column" if along else "row"
+    lines = f"{line} {first}" if first == last else f"{line}s {first} to {last}"
+    there = f"[{i},{j}] of {_operand(Y, place, 'a part')} is [{at[0]},{at[1]}] of {_called(Y, 'the stack')}"
+    return f"{there}: of the derivative by that, {lines} {'is' if first == last else 'are'} its own"
+
+
+def _plus(k: Index, offset: int) -> Index:
+    return k + offset if isinstance(k, int) else f"{k}+{offset}" if offset else k
 
 
 def _index(shape: Shape, i: Index, j: Index) -> tuple[Index, Index]:
@@ -253,7 +269,11 @@ def reached(name: str, users: Sequence[Equation], steps: Iterable[Step]) -> str:
         return f"{name} enters the loss itself"
     only = "only " if len(users) == 1 else ""
     way = f"the loss reaches {name} {only}through {' and '.join(through)}{', and directly' if directly else ''}"
-    return way + "".join(f"; {spelt(passed_on(s))} {_brings(s)}" for s in signals_passed_on(steps))
+    steps = list(steps)
+    parts = {s.before: s.after for s in steps if s.via and s.via[0].op in (hstack_op, vstack_op)}
+    inward = Rewriter((transposes_go_inward, blocks_go_inward))
+    shares = ((s, inward(parts[s.after]) if s.after in parts else passed_on(s)) for s in signals_passed_on(steps))
+    return way + "".join(f"; {spelt(share)} {_brings(s)}" for s, share in shares)
 
 
 def signals_passed_on(steps: Iterable[Step]) -> Iterator[Step]:
