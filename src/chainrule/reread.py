@@ -14,6 +14,7 @@ from chainrule.expr import (
     apply,
     define_op,
     full,
+    full_op,
     hadamard_op,
     is_atom,
     matmul_op,
@@ -164,9 +165,6 @@ def multiples_leave_sums(node: Node) -> Node | None:
     return scale(scale(a.args[0], number) + scale(b.args[0], other), 1, *powers) if exponents else None
 
 
-TIDY = (transposes_go_inward, numbers_leave_products, multiples_leave_sums, blocks_go_inward)
-
-
 def _of_examples(node: Node) -> bool:
     return ROWS in node.shape
 
@@ -174,6 +172,24 @@ def _of_examples(node: Node) -> bool:
 def _names(*roots: Node) -> set[object]:
     """Of matrices; a coefficient lies as one wants."""
     return {n.name for n in toposort_to_names(*roots) if is_atom(n) and n.shape != (1, 1)}
+
+
+@on(matmul_op)
+def numbers_are_coefficients(node: Node) -> Node | None:
+    """(k) A = A (k) = k A for the 1 x 1 matrix of a number k."""
+    for k, A in (node.args, node.args[::-1]):
+        if k.op is full_op and k.shape == (1, 1) and not (A.op is full_op and A.shape == (1, 1)):
+            return scale(A, k.value)
+    return None
+
+
+TIDY = (
+    transposes_go_inward,
+    numbers_leave_products,
+    numbers_are_coefficients,
+    multiples_leave_sums,
+    blocks_go_inward,
+)
 
 
 def scalar_turned(root: Node) -> Node:
