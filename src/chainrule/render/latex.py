@@ -287,9 +287,9 @@ def steps_latex(
 
 
 def _steps(e: Equation, lead: str, shown: Sequence[Shown], to: Notation) -> str:
-    def formula(node: Node, before: str, to: Notation = to) -> list[str]:
+    def formula(node: Node, before: str, to: Notation = to, taken: float = 0) -> list[str]:
         pieces = (to.name(node.value) if node.op is define_op else compose(node, to)).pieces
-        first, *more = broken(pieces, LINE - GAPS, LINE - GAPS, _indent, to.space)
+        first, *more = broken(pieces, LINE - GAPS - taken, LINE - GAPS, _indent, to.space)
         return [f"{before} {joined(first)}", *(f"&{_quads(line[0])} {{}}{joined(line)}" for line in more)]
 
     plain = replace(to, spelt=False)
@@ -299,6 +299,8 @@ def _steps(e: Equation, lead: str, shown: Sequence[Shown], to: Notation) -> str:
         for s in each.steps:
             rows += formula(s.before, "&") + formula(s.after, "&=" if s.via is None else r"&\mapsto")
         rows += [row for sentence in each.sentences for row in _words(sentence)]
+        if each.so_far is not None:
+            rows += formula(each.so_far, r"&\quad\text{so far: }", taken=QUAD + 7)
     return _display(rows)
 
 

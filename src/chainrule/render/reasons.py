@@ -46,6 +46,7 @@ class Shown:
     title: str
     steps: Sequence[Step]  # whose formulas are shown
     sentences: Sequence[str] = ()
+    so_far: Node | None = None  # the whole of which the steps changed a part
 
 
 def why(step: Step, i: Index = "i", j: Index = "j") -> str:
