@@ -232,3 +232,13 @@ def test_what_only_moves_numbers_and_brackets_is_bookkeeping():
     assert {"transposes_go_inward", "constants_multiply", "sums_are_tidy"} <= moved
     assert {"product", "tanh", "log_of_softmax", "known_column_sums", "the_name_is_used"} <= meant
     assert not moved & {"known_column_sums", "the_name_is_used", "log_of_softmax"}
+
+
+def test_what_is_too_long_to_repeat_is_said_once():
+    steps = cr.Network("4 -> 2 softmax").derive(convention="nielsen").steps
+
+    said = [why(s) for s in steps if "A 1 adds up every row" in why(s)]
+
+    assert said == [
+        "A 1 adds up every row: each entry of A has the derivative of the sum of its row; A is Y ∘ log_softmax(Z1)"
+    ]

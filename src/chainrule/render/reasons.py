@@ -110,7 +110,8 @@ def _of_product(step: Step, Y: Node, place: int, i: Index, j: Index) -> str:
     if is_ones(other) and adds_up:
         added, line = (_called(operand, "A"), "column" if place else "row")
         total = f"{spelt(other)} {added}" if place else f"{added} {spelt(other)}"
-        return f"{total} adds up every {line}: each entry of {added} has the derivative of the sum of its {line}"
+        meant = f"; A is {spelt(operand)}" if added == "A" and len(spelt(operand)) <= 3 * LONG else ""
+        return f"{total} adds up every {line}: each entry of {added} has the derivative of the sum of its {line}{meant}"
     of = operand.args[0] if operand.op is transpose_op else operand
     i, j = _index(of.shape, i, j)
     r, c = (j, i) if of is not operand else (i, j)  # its place in the product
