@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from networks import ACTIVATIONS, derived, in_columns, is_meaningful, network, random_values
 
+import chainrule as cr
 from chainrule.check.replay import verify
 from chainrule.evaluate import evaluate_all
 from chainrule.expr import full, scalar, size, symbol_op, toposort
@@ -103,6 +104,27 @@ def test_every_step_of_the_chain_rule_is_read_as_one():
     expected = [(e, rule, (was[::-1], now[::-1])) for e, rule, (was, now) in passed_on(d)]
     assert passed_on(turned) == sorted(expected, key=repr)
     assert "dZ2 A1'" in {text(s.after) for s in turned.steps if s.equation == "dW2"}
+
+
+@pytest.mark.parametrize("options", [{"weights": "XWt"}, {"layout": "columns", "weights": "WtX"}])
+@pytest.mark.parametrize("bias", ["row", "ones"])
+def test_a_penalty_is_differentiated_as_the_loss_writes_it(options, bias):
+    """No step speaks of |W2'| where the loss adds up |W2|; only what the layer passes on is turned."""
+    net = cr.Network("4 -> 3 tanh -> 2", penalty="l1(0.2) + l2(0.1)/n")
+    d = net.derive(**options, bias=bias)
+
+    assert d.verify().ok
+    for name in ("dW1", "dW2"):
+        steps = [s for s in d.steps if s.equation == name]
+        assert steps[-1].after is d[name].expression
+        said = " ".join(text(node) for s in steps for node in (s.before, s.after))
+        assert "sign(W" in said
+        assert f"{name[1:]}'" not in said
+        turned = [s for s in steps if s.rule == "transpose"]
+        assert [s.after.args[0] for s in turned] == [s.before for s in turned]
+        assert all("sign" not in text(s.before) for s in turned)
+        slopes = [s.via[0] for s in steps if s.rule == "abs"]
+        assert all(text(each) in text(d["loss"].expression) for each in slopes)
 
 
 def test_a_step_read_wrongly_is_caught():

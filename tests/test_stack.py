@@ -23,11 +23,11 @@ CASES = [
     (vstack(E.T, F.T), np.hstack([e, f]).T, "[E'; F']"),
     (vstack(G, G + G), np.vstack([g, 2 * g]), "[G; G + G]"),
     (hstack(E, 2 * F) @ ones(5), np.hstack([e, 2 * f]).sum(axis=1, keepdims=True), "[E, 2 F] 1"),
-    (block(G, rows=(1, 3)), g[1:3], "G(2:3, :)"),
-    (block(G, columns=(2, 3)), g[:, 2:], "G(:, 3)"),
-    (block(G, (0, 2), (1, 3)), g[:2, 1:], "G(1:2, 2:3)"),
-    (block(G + G, (0, 2)).T, 2 * g[:2].T, "(G + G)(1:2, :)'"),
-    (block(E, columns=(0, 1)) * ones("n"), e[:, :1], "E(:, 1) ∘ (1)"),
+    (block(G, rows=(1, 3)), g[1:3], "G[1:3, :]"),
+    (block(G, columns=(2, 3)), g[:, 2:], "G[:, 2]"),
+    (block(G, (0, 2), (1, 3)), g[:2, 1:], "G[0:2, 1:3]"),
+    (block(G + G, (0, 2)).T, 2 * g[:2].T, "(G + G)[0:2, :]'"),
+    (block(E, columns=(0, 1)) * ones("n"), e[:, :1], "E[:, 0] ∘ (1)"),
 ]
 ids = [text for _, _, text in CASES]
 
@@ -65,7 +65,7 @@ def test_derivatives_are_slopes(expression, expected, text):
 def test_they_are_written_in_latex():
     assert cr.latex(hstack(E, ones("n"))) == r"\begin{bmatrix} E & \mathbf{1} \end{bmatrix}"
     assert cr.latex(vstack(E.T, F.T).T) == r"\begin{bmatrix} E^{\top} \\ F^{\top} \end{bmatrix}^{\top}"
-    assert cr.latex(block(G, rows=(0, 2)).T) == r"G(1{:}2, :)^{\top}"
+    assert cr.latex(block(G, rows=(0, 2)).T) == r"G[0{:}2, :]^{\top}"
 
 
 def test_the_whole_is_no_block_and_one_part_is_no_stack():

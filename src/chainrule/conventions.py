@@ -211,7 +211,7 @@ class Reading:
     weights: frozenset[str] = frozenset()  # the parameters by kind
     biases: frozenset[str] = frozenset()
     multiples: Mapping[str, Power] = field(default_factory=dict)  # of the equations that are not what they were
-    notes: tuple[str, ...] = ()  # the same in words
+    notes: tuple[str, ...] = ()  # the same in words, and how blocks are written
 
     def is_transposed(self, name: str) -> bool:
         """Is it the transpose of what the network calls by this name?"""

@@ -26,9 +26,10 @@ from chainrule.expr import (
 )
 from chainrule.functions import function_of, is_function
 from chainrule.identities import ANY
+from chainrule.line_sums import is_ones_column
 from chainrule.products import transposes_leave_sums
 from chainrule.rewrite import Rewriter, Rule, Step
-from chainrule.rules import ALGEBRA, FINISHING, STABLE, is_ones_column, names_are_used
+from chainrule.rules import ALGEBRA, FINISHING, STABLE, names_are_used
 from chainrule.shapes import Shape, Size, show
 from chainrule.stable import stabilized
 from chainrule.substitute import placeholder, renamed, replaced

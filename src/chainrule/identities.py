@@ -24,6 +24,7 @@ from chainrule.expr import (
     walk,
 )
 from chainrule.kronecker import KRONECKER
+from chainrule.line_sums import is_ones_column, is_ones_row
 from chainrule.matrix_functions import (
     block_products,
     by,
@@ -43,7 +44,7 @@ from chainrule.matrix_functions import (
 from chainrule.primitives import logistic, power, reciprocal
 from chainrule.products import PRODUCTS, chain, common_factors_leave_sums, is_symmetric, product
 from chainrule.rewrite import Rule, on
-from chainrule.rules import algebra_with, is_ones_column, is_ones_row
+from chainrule.rules import algebra_with
 from chainrule.substitute import replaced
 from chainrule.transposes import transposes_go_to_functions
 

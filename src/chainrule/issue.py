@@ -12,6 +12,7 @@ from chainrule.expr import Node, define, define_op, hadamard_op, matrix, scale, 
 from chainrule.graph import Graph
 from chainrule.program.listing import Listing
 from chainrule.reissue import Factor, reissue
+from chainrule.remarks import how_blocks_are_counted
 from chainrule.rewrite import Later, Rewriter, Rule, on
 from chainrule.rules import numbers_leave_products
 from chainrule.substitute import renamed
@@ -45,6 +46,8 @@ def issue(
     derived = graph.derived
     if not reading.is_plain:
         derived = reissue(derived, reading.is_transposed, lambda name: _factor(reading.multiple(name), graph.total))
+    counted = how_blocks_are_counted(e.expression for e in derived.equations)
+    reading = replace(reading, notes=(*reading.notes, *counted))
     symbols = {n.name: n for n in toposort(*(e.expression for e in derived.equations)) if n.op is symbol_op}
     here: Callable[[Node], Node] = lambda node: symbols.get(node.name, node)
     parameters = tuple(map(here, graph.parameters))

@@ -24,9 +24,9 @@ from chainrule.expr import (
     toposort_to_names,
     transpose_op,
 )
+from chainrule.line_sums import is_ones_row
 from chainrule.matrix_functions import by, diag, eye, inv, is_identity, kron
 from chainrule.rewrite import Rule, on
-from chainrule.rules import is_ones_row
 
 MOST_FACTORS = 64  # of a product that is looked at: a longer one stays as it is
 

@@ -17,10 +17,9 @@ from chainrule.expr import (
     symbol_op,
     toposort,
     toposort_to_names,
-    transpose_op,
     turned,
 )
-from chainrule.reread import Rereading, scalar_turned, transposed_parameter
+from chainrule.reread import Rereading, scalar_turned
 from chainrule.rewrite import Later, Rewriter, Rule, Step
 from chainrule.rules import FINISHING, RENEWED
 from chainrule.transposes import transposes_go_inward
@@ -86,8 +85,8 @@ def reissue(
     inward, rewriter = Rewriter((transposes_go_inward,)), Rewriter(rules)
     names = Names(flip, factor)
     loss = next(e for e in derived.equations if e.phase == "loss")
-    rereading = Rereading(names, names.multiplied, loss=loss.node, turned=flip(loss.name))
-    symbols = {n.name: n for n in toposort(*(e.expression for e in derived.equations)) if n.op is symbol_op}
+    symbols = {str(n.name): n for n in toposort(*(e.expression for e in derived.equations)) if n.op is symbol_op}
+    rereading = Rereading(names, names.multiplied, loss=loss.node, flip=flip, symbols=symbols)
     own: dict[str, list[Step]] = {}  # what is left to do to each equation, when its steps have been read
     equations: list[Equation] = []
     factors: dict[str, Node] = {}
@@ -98,11 +97,7 @@ def reissue(
         carried = names.multiplied(names(e.expression), e.name)
         raw = names.turn(carried, e.name)
         if e.phase == "backward":
-            raw = rereading.laid(carried)  # its steps have been read as they are
-            of = symbols.get(e.name.removeprefix("d"))
-            if of is not None and (operand := rereading.read(of)).op is transpose_op:
-                steps.append(transposed_parameter(operand, raw, e.name))
-                raw = raw.T
+            raw = rereading.laid(carried, rereading.turned(e.name))  # its steps have been read as they are
         elif raw.shape == (1, 1) and raw is not carried:
             steps.append(Step("a_scalar_is_its_own_transpose", carried, raw, e.name, identity=SCALAR))
         tidy = rewriter(inward(raw))  # first of all, so that nothing is collected both ways round

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from chainrule.algebra import constant
-from chainrule.expr import Node, matmul_op, symbol_op, toposort, transpose_op
+from chainrule.expr import Node, matmul_op, symbol_op, toposort, toposort_to_names, transpose_op
 from chainrule.functions import function_of, is_function
 from chainrule.matrix_functions import block_products, combined_blocks, is_identity, kron, unvec
 from chainrule.render.notation import is_ones
 from chainrule.render.text import text
 from chainrule.shapes import show
+from chainrule.stack import block_op, bounds
 
 UNUSUAL = (block_products.op, combined_blocks.op, unvec.op)
 FACT = ("columns_sum_to_one", "rows_sum_to_one")  # by the axis that is added up
@@ -31,6 +32,20 @@ def functions_of_few(expressions: Iterable[Node]) -> list[str]:
     """What the functions are that only this library calls so."""
     functions = {n.op: function_of(n) for n in toposort(*expressions) if n.op in UNUSUAL}
     return [f"{f.name}(...) is {f.summary}" for f in functions.values()]
+
+
+def how_blocks_are_counted(expressions: Iterable[Node]) -> list[str]:
+    """What the first block among the expressions is, in words."""
+    first = next((n for n in toposort_to_names(*expressions) if n.op is block_op), None)
+    if first is None:
+        return []
+    lines = [f"row{_to_last(r)}" if axis == 0 else f"column{_to_last(r)}" for axis, r in enumerate(bounds(first)) if r]
+    return [f"{text(first)} is {', '.join(lines)} of {text(first.args[0])}, counted from 0"]
+
+
+def _to_last(taken: tuple[int, int]) -> str:
+    first, stop = taken
+    return f" {first}" if first + 1 == stop else f"s {first} to {stop - 1}"
 
 
 def _written(a: Node) -> str:

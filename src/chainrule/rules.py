@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from fractions import Fraction
 
-from chainrule.algebra import MOST_TERMS, Term, collected, constant, from_terms, is_long, length, sum_terms
+from chainrule.algebra import Term, collected, constant, from_terms, is_long, length, sum_terms
 from chainrule.expr import (
     Node,
     add_op,
@@ -24,11 +24,15 @@ from chainrule.expr import (
     scale,
     scale_op,
     size,
-    symbol_op,
     toposort_to_names,
     transpose_op,
 )
-from chainrule.functions import function_of, is_function
+from chainrule.line_sums import (
+    factor_of_a_column_leaves_its_sum,
+    factor_of_a_row_leaves_its_sum,
+    known_column_sums,
+    known_row_sums,
+)
 from chainrule.primitives import (
     exp,
     log,
@@ -51,56 +55,12 @@ from chainrule.transposes import (
     transposes_leave_stacks,
 )
 
-# ---- what a node is, seen through names and coefficients
-
 
 def meaning(node: Node) -> Node:
     """What a name stands for."""
     while node.op is define_op:
         node = node.args[0]
     return node
-
-
-def is_ones_column(node: Node) -> bool:
-    """1: a column of ones."""
-    return node.op is ones_op
-
-
-def is_ones_row(node: Node) -> bool:
-    """1': a row of ones."""
-    return node.op is transpose_op and node.args[0].op is ones_op
-
-
-def line_sum(node: Node, axis: int) -> Fraction | None:
-    """The sum of every row (axis 1) or of every column (axis 0), where it is one known number."""
-    total, parts = Fraction(0), [(node, axis, Fraction(1))]
-    for _ in range(MOST_TERMS):
-        if not parts:
-            return total
-        part, along, k = parts.pop()
-        if part.op is define_op or part.op is add_op:
-            parts.extend((a, along, k) for a in part.args)
-        elif part.op is transpose_op:
-            parts.append((part.args[0], 1 - along, k))
-        elif part.op is scale_op and len(part.args) == 1:
-            parts.append((part.args[0], along, k * part.value[0]))
-        elif isinstance(count := part.shape[along], int) and (filling := constant(part)) is not None:
-            total += k * filling * count
-        elif _sums_to_one(part, along):
-            total += k
-        else:
-            break
-    return None
-
-
-def _sums_to_one(node: Node, axis: int) -> bool:
-    """Is it declared, of a symbol or of a function's values?"""
-    if node.op is symbol_op:
-        return ("rows_sum_to_one" if axis else "columns_sum_to_one") in node.value.facts
-    if not is_function(node):
-        return False
-    function = function_of(node)
-    return "rows_sum_to_one" in function.facts and function.axis == axis
 
 
 # ---- algebra
@@ -142,32 +102,6 @@ def constant_matrix_is_an_outer_product(node: Node) -> Node | None:
             return scale(a, k)
         sums = a @ ones(b.shape[0]) if b.shape[0] != 1 else a
         return scale(sums if b.shape[1] == 1 else sums @ ones(b.shape[1]).T, k)
-    return None
-
-
-@on(matmul_op)
-def known_row_sums(node: Node) -> Node | None:
-    """A 1 = s 1 where every row of A sums to s, as one-hot targets and probabilities do; 1' A = s 1' of columns."""
-    a, b = node.args
-    if is_ones_column(b) and (s := line_sum(a, 1)) is not None:
-        return scale(ones(node.shape[0]), s)
-    if is_ones_row(a) and (s := line_sum(b, 0)) is not None:
-        return scale(ones(node.shape[1]).T, s)
-    return None
-
-
-@on(matmul_op)
-def factor_of_a_row_leaves_its_sum(node: Node) -> Node | None:
-    """((w 1') o A) 1 = w o (A 1), and 1' ((1 r) o A) = r o (1' A)."""
-    a, b = node.args
-    if is_ones_column(b) and a.op is hadamard_op:
-        for factor, rest in (a.args, a.args[::-1]):
-            if factor.op is matmul_op and is_ones_row(factor.args[1]):
-                return factor.args[0] * (rest @ b)
-    if is_ones_row(a) and b.op is hadamard_op:
-        for factor, rest in (b.args, b.args[::-1]):
-            if factor.op is matmul_op and is_ones_column(factor.args[0]):
-                return factor.args[1] * (a @ rest)
     return None
 
 
@@ -241,7 +175,9 @@ ALGEBRA: tuple[Rule, ...] = (
     constants_multiply,
     constant_matrix_is_an_outer_product,
     known_row_sums,
+    known_column_sums,
     factor_of_a_row_leaves_its_sum,
+    factor_of_a_column_leaves_its_sum,
     transposes_cancel,
     transposes_leave_stacks,
     numbers_leave_stacks,

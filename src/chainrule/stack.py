@@ -69,12 +69,12 @@ def block(A: Node, rows: Range = None, columns: Range = None) -> Node:
 
     Examples
     --------
-    Formulas count from 1, and both ends belong to the block (Golub and Van Loan, Matrix Computations):
+    Formulas count as Python does, and as entries are counted: four rows, 0 to 3.
 
     >>> import chainrule as cr
     >>> W = cr.matrix("W", 5, "k")
     >>> cr.text(cr.block(W, rows=(0, 4))), cr.block(W, rows=(0, 4)).shape
-    ('W(1:4, :)', (4, 'k'))
+    ('W[0:4, :]', (4, 'k'))
     """
     rows, columns = (None if r == (0, size) else r for r, size in zip((rows, columns), A.shape, strict=True))
     return A if rows is columns is None else apply(block_op, A, value=(rows, columns))

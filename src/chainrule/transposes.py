@@ -143,7 +143,7 @@ def numbers_leave_stacks(node: Node) -> Node | None:
 
 @on(block_op)
 def blocks_go_inward(node: Node) -> Node | None:
-    """(AB)(r, c) = A(r, :) B(:, c), (A')(r, c) = A(c, r)', (kA)(r, c) = k A(r, c), and so of constants."""
+    """(AB)[r, c] = A[r, :] B[:, c], (A')[r, c] = A[c, r]', (kA)[r, c] = k A[r, c], and so of constants."""
     a = node.args[0]
     rows, columns = bounds(node)
     if a.op is matmul_op:
@@ -157,7 +157,7 @@ def blocks_go_inward(node: Node) -> Node | None:
 
 @on(block_op)
 def parts_of_a_stack(node: Node) -> Node | None:
-    """[A, B](:, 1:m) = A, where A has m columns; so of rows, and of every part."""
+    """[A, B][:, 0:m] = A, where A has m columns; so of rows, and of every part."""
     a = node.args[0]
     if a.op not in STACKS:
         return None

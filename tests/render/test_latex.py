@@ -212,17 +212,18 @@ GOLDEN = {
 \end{align*}
 """,
     ("nested", "delta"): r"""
+{\allowdisplaybreaks
 \begin{align*}
-  &\textit{forward} \\
+  &\textit{forward} \\*
   Z_{1} &= W_{1} X + b_{1} \mathbf{1}^{\top} && \in \mathbf{R}^{4 \times n} \\
   A_{1} &= \operatorname{gelu\ tanh}(Z_{1}) && \in \mathbf{R}^{4 \times n} \\
   Z_{2} &= W_{2} A_{1} + b_{2} \mathbf{1}^{\top} && \in \mathbf{R}^{3 \times n} \\
   A_{2} &= \operatorname{mish}(Z_{2}) && \in \mathbf{R}^{3 \times n} \\
   Z_{3} &= W_{3} A_{2} + b_{3} \mathbf{1}^{\top} && \in \mathbf{R}^{2 \times n} \\
   A_{3} &= \operatorname{softsign}(Z_{3}) && \in \mathbf{R}^{2 \times n} \\
-  &\textit{loss} \\
+  &\textit{loss} \\*
   L &= \frac{1}{2 n} \, \mathbf{1}^{\top} ((A_{3} - Y) \odot (A_{3} - Y)) \mathbf{1} && \in \mathbf{R} \\
-  &\textit{backward} \\
+  &\textit{backward} \\*
   \delta^{3} &= \frac{1}{n} \frac{A_{3} - Y}{(1 + |Z_{3}|) \odot (1 + |Z_{3}|)} && \in \mathbf{R}^{2 \times n} \\
   \frac{\partial L}{\partial b_{3}} &= \delta^{3} \mathbf{1} && \in \mathbf{R}^{2 \times 1} \\
   \frac{\partial L}{\partial W_{3}} &= \delta^{3} A_{2}^{\top} && \in \mathbf{R}^{2 \times 3} \\
@@ -240,14 +241,14 @@ GOLDEN = {
   &\quad\quad\quad {}\odot (1 + 0.134145 Z_{1} \odot Z_{1})) \\
   \frac{\partial L}{\partial b_{1}} &= \delta^{1} \mathbf{1} && \in \mathbf{R}^{4 \times 1} \\
   \frac{\partial L}{\partial W_{1}} &= \delta^{1} X^{\top} && \in \mathbf{R}^{4 \times 5} \\
-  &\textit{update} \\
+  &\textit{update} \\*
   W_{1}^{+} &= W_{1} - \eta \frac{\partial L}{\partial W_{1}} && \in \mathbf{R}^{4 \times 5} \\
   b_{1}^{+} &= b_{1} - \eta \frac{\partial L}{\partial b_{1}} && \in \mathbf{R}^{4 \times 1} \\
   W_{2}^{+} &= W_{2} - \eta \frac{\partial L}{\partial W_{2}} && \in \mathbf{R}^{3 \times 4} \\
   b_{2}^{+} &= b_{2} - \eta \frac{\partial L}{\partial b_{2}} && \in \mathbf{R}^{3 \times 1} \\
   W_{3}^{+} &= W_{3} - \eta \frac{\partial L}{\partial W_{3}} && \in \mathbf{R}^{2 \times 3} \\
   b_{3}^{+} &= b_{3} - \eta \frac{\partial L}{\partial b_{3}} && \in \mathbf{R}^{2 \times 1}
-\end{align*}
+\end{align*}}
 """,
 }
 

@@ -17,6 +17,7 @@ from chainrule.expr import is_atom, toposort_to_names, transpose_op
 from chainrule.primitives import abs as absolute
 from chainrule.primitives import sign
 from chainrule.render.reasons import entry_reasons, is_bookkeeping, passed_on, signals_passed_on, why
+from chainrule.render.text import spelt
 from chainrule.rewrite import Step
 
 SAID = re.compile(r"(?:the sum over k of|alone:) (?P<term>.+) is \[(?P<i>\d+),(?P<j>\d+)\] of (?P<whole>.+)$")
@@ -168,7 +169,51 @@ def test_an_entry_beside_which_ones_stand_has_its_indices_in_every_reason(conven
 
     said = " ".join(d.entry("dZ1", 1, 0, net.init(0), [[1, 2, 3], [0, 1, 1]], [[1, 0], [0, 1]]).split())
 
-    assert f"{product} each entry of A1 stands once in the stack: its block of the derivative [1,0] of tanh(Z1)" in said
+    stack, line = ("[A1, 1]", "column") if convention == "cs231n" else ("[A1; 1']", "row")
+    own = f"[1,0] of A1 is [1,0] of {stack}: of the derivative by that, {line}s 0 to 1 are its own"
+    assert f"{product} {own} [1,0] of tanh(Z1)" in said
+
+
+@pytest.mark.parametrize(
+    ("convention", "share", "steps"),
+    [
+        ("cs231n", "dZ2 W2[0:5, :]'", ["(dZ2 W2')[:, 0:5]  =  dZ2 (W2')[:, 0:5]", "columns 0 to 4 are its own"]),
+        ("ng", "W2[:, 0:5]' dZ2", ["W2' dZ2 -> W2[:, 0:5]' dZ2", "rows 0 to 4 are its own"]),
+    ],
+)
+def test_what_is_passed_on_beside_ones_is_the_block_that_the_equation_shows(convention, share, steps):
+    d = cr.Network("4 -> 5 tanh -> 3 softmax").derive(convention=convention, bias="ones")
+
+    (about,) = [" ".join(p.split()) for p in d.view("steps").split("\n\n") if p.startswith("dZ1 = ")]
+
+    assert f"the loss reaches Z1 only through A1; {share} brings it back from Z2" in about
+    assert all(" ".join(each.split()) in about for each in steps)
+
+
+def test_a_block_is_counted_as_entries_are_and_a_note_says_so():
+    d = cr.Network("2 -> 3 tanh -> 1").derive(bias="ones")
+
+    assert d.notes == ("W2[0:3, :] is rows 0 to 2 of W2, counted from 0",)
+    assert d.notes[0] in str(d)
+    assert d.notes[0] in d.latex()
+    assert not cr.Network("2 -> 1").derive(bias="ones").notes
+    one = cr.Network("2 -> 1 tanh -> 1").derive(layout="columns", bias="ones")
+    assert one.notes == ("W2[:, 0] is column 0 of W2, counted from 0",)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("convention", CONVENTIONS)
+def test_a_rule_speaks_of_rows_where_rows_are_added_and_of_columns_where_columns_are(convention, weighted):
+    nobias = " nobias" if convention == "raja" else ""
+    net = cr.Network(f"4 -> 3 relu{nobias} -> 2 softmax{nobias}")
+    steps = net.derive(convention=convention, sample_weight=weighted).steps
+
+    said = [(s, line) for s in steps for line in ("row", "column") if line in s.rule.split("_")]
+
+    assert said
+    for s, line in said:
+        added = spelt(s.before)
+        assert added.endswith(" 1") if line == "row" else added.startswith("1' "), s
 
 
 def test_the_steps_view_speaks_of_the_product_that_is_shown():
@@ -185,5 +230,15 @@ def test_what_only_moves_numbers_and_brackets_is_bookkeeping():
     meant = {s.rule for s in steps if not is_bookkeeping(s)}
 
     assert {"transposes_go_inward", "constants_multiply", "sums_are_tidy"} <= moved
-    assert {"product", "tanh", "log_of_softmax", "known_row_sums", "the_name_is_used"} <= meant
-    assert not moved & {"known_row_sums", "the_name_is_used", "log_of_softmax"}
+    assert {"product", "tanh", "log_of_softmax", "known_column_sums", "the_name_is_used"} <= meant
+    assert not moved & {"known_column_sums", "the_name_is_used", "log_of_softmax"}
+
+
+def test_what_is_too_long_to_repeat_is_said_once():
+    steps = cr.Network("4 -> 2 softmax").derive(convention="nielsen").steps
+
+    said = [why(s) for s in steps if "A 1 adds up every row" in why(s)]
+
+    assert said == [
+        "A 1 adds up every row: each entry of A has the derivative of the sum of its row; A is Y ∘ log_softmax(Z1)"
+    ]

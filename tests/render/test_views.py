@@ -169,10 +169,12 @@ def test_every_view_typesets(name, layout, tmp_path):
 
 
 @pytest.mark.tex
+@pytest.mark.parametrize("depth", ["steps", "rules"])
 @pytest.mark.parametrize("convention", [None, "nielsen"])
-def test_pages_end_inside_the_steps_of_a_long_equation(convention, tmp_path):
-    net = cr.Network("4 -> 5 tanh -> 4 relu -> 3 softmax", penalty=cr.l2(0.01))
-    body = net.derive(convention=convention, solver="adam").latex("steps")
+def test_pages_end_inside_what_is_long(convention, depth, tmp_path):
+    spec = "784 -> 128 relu -> 64 gelu -> 32 tanh -> 16 tanh -> 10 softmax"
+    net = cr.Network(spec, penalty=cr.l1(0.001) + cr.l2(0.01))
+    body = net.derive(convention=convention, solver="adam").latex(depth)
     start = "\\documentclass[a4paper]{article}\n\\usepackage{amsmath}\n\\begin{document}\n"
     command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "paper.tex"]
 

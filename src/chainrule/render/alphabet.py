@@ -57,7 +57,7 @@ class Notation:
     beside: str  # the sign between those side by side
     below: str  # and between those one below the other
     block: str  # {0} is a matrix, {1} rows and {2} columns of it
-    span: str  # from {0} to {1}
+    span: str  # from {0} to before {1}
     over: str | None = None  # the sign before a coefficient's denominator, where it stands behind the matrix
     fraction: str | None = None  # or: a coefficient is a fraction in front of it, and so are short quotients
     spelt: bool = False  # is a matrix full of one number always written with its ones, but beside others in a sum?

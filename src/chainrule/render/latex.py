@@ -8,6 +8,7 @@ import unicodedata
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from functools import partial
+from itertools import zip_longest
 from typing import Literal, get_args
 
 from chainrule.asked import check_expression
@@ -26,6 +27,8 @@ from chainrule.shapes import Shape, Size
 Derivatives = Literal["delta", "partial"]
 LINE = 66.0  # letters in a line of an A4 article at 10 points, 345 points wide
 GAPS = 6.5  # letters for the sign = and the space before the shape
+RULE = 18  # letters of a rule beside an equation; a longer one goes on below
+NARROWEST = 26.0  # letters: a formula is not broken to fewer for the sake of a rule beside it
 UNBROKEN = 20  # lines of a display that stay on one page: a third of it
 QUAD = 2.0  # letters of one \quad
 
@@ -197,7 +200,7 @@ LATEX = Notation(
     stacked=r"\begin{{bmatrix}} {0} \end{{bmatrix}}",
     beside=" & ",
     below=r" \\ ",
-    block="{0}({1}, {2})",
+    block="{0}[{1}, {2}]",
     span="{0}{{:}}{1}",
     fraction=r"\frac{{{0}}}{{{1}}}",
 )
@@ -266,7 +269,7 @@ def equations_latex(
     Phases are lines of the alignment, not `\intertext`, which web pages and notebooks do not know. Names that stand
     for `multiples` of derivatives are not written as derivatives; the `notes` say which multiples.
     """
-    return _aligned(list(equations), derivatives, "", rules, multiples, notes)
+    return _aligned(list(equations), derivatives, rules, multiples, notes)
 
 
 def steps_latex(
@@ -287,9 +290,9 @@ def steps_latex(
 
 
 def _steps(e: Equation, lead: str, shown: Sequence[Shown], to: Notation) -> str:
-    def formula(node: Node, before: str, to: Notation = to) -> list[str]:
+    def formula(node: Node, before: str, to: Notation = to, taken: float = 0) -> list[str]:
         pieces = (to.name(node.value) if node.op is define_op else compose(node, to)).pieces
-        first, *more = broken(pieces, LINE - GAPS, LINE - GAPS, _indent, to.space)
+        first, *more = broken(pieces, LINE - GAPS - taken, LINE - GAPS, _indent, to.space)
         return [f"{before} {joined(first)}", *(f"&{_quads(line[0])} {{}}{joined(line)}" for line in more)]
 
     plain = replace(to, spelt=False)
@@ -299,14 +302,19 @@ def _steps(e: Equation, lead: str, shown: Sequence[Shown], to: Notation) -> str:
         for s in each.steps:
             rows += formula(s.before, "&") + formula(s.after, "&=" if s.via is None else r"&\mapsto")
         rows += [row for sentence in each.sentences for row in _words(sentence)]
+        if each.so_far is not None:
+            rows += formula(each.so_far, r"&\quad\text{so far: }", taken=QUAD + 7)
     return _display(rows)
 
 
 def _display(rows: Sequence[str]) -> str:
     """An `align*`; inside a long one a page may end."""
-    body = " \\\\\n".join(f"  {row}" for row in rows)
+    return _within_pages(" \\\\\n".join(f"  {row}" for row in rows), len(rows))
+
+
+def _within_pages(body: str, rows: int) -> str:
     display = f"\\begin{{align*}}\n{body}\n\\end{{align*}}"
-    return f"{{\\allowdisplaybreaks\n{display}}}" if len(rows) > UNBROKEN else display
+    return f"{{\\allowdisplaybreaks\n{display}}}" if rows > UNBROKEN else display
 
 
 def _words(sentence: str) -> list[str]:
@@ -321,15 +329,13 @@ def _escaped(text: str) -> str:
 
 def document(equations: Iterable[Equation], *, derivatives: Derivatives = "delta") -> str:
     """A complete LaTeX file with the equations; a page ends after none of its headings."""
-    body = _aligned(list(equations), derivatives, "*")
-    start = [r"\documentclass[a4paper]{article}", r"\usepackage{amsmath}", r"\allowdisplaybreaks", r"\begin{document}"]
-    return "\n".join([*start, body, r"\end{document}", ""])
+    head = "\\documentclass[a4paper]{article}\n\\usepackage{amsmath}\n\\begin{document}"
+    return f"{head}\n{_aligned(list(equations), derivatives)}\n\\end{{document}}\n"
 
 
 def _aligned(
     equations: list[Equation],
     derivatives: Derivatives,
-    after_heading: str,
     rules: bool = False,
     multiples: Collection[str] = (),
     notes: Iterable[str] = (),
@@ -340,20 +346,30 @@ def _aligned(
     left = [to.name(e.name) for e in equations]
     shapes = [_shape(e.shape) for e in equations]
     width = LINE - GAPS - max((_measure(s) for s in shapes), default=0)
-    width -= max((0.9 * len(e.rule) + QUAD for e in equations), default=0) if rules else 0
+    said = [textwrap.wrap(e.rule, RULE) if rules else [] for e in equations]
     width -= max((p.width for w in left for p in w.pieces), default=0)
+    formulas = [compose(e.expression, to).pieces for e in equations]
+    widest = max((p.width + _indent(p) for pieces in formulas for p in pieces), default=0)
+    beside = width - max((len(line) + 2 * QUAD for lines in said for line in lines), default=0)
+    below = beside < max(widest, NARROWEST)  # rules do not fit beside the formulas
+    width = width if below else beside
     rows = [rf"  &\rlap{{\text{{{_note(note, derivatives)}}}}} \\" for note in notes]
-    for i, (e, name, shape) in enumerate(zip(equations, left, shapes, strict=True)):
+    headings: list[int] = []
+    for i, (e, name, shape, pieces, rule) in enumerate(zip(equations, left, shapes, formulas, said, strict=True)):
         if i == 0 or e.phase != equations[i - 1].phase:
-            rows.append(rf"  &\textit{{{e.phase}}} \\{after_heading}")
-        first, *more = broken(compose(e.expression, to).pieces, width, width, _indent, to.space)
-        rule = rf" && \textit{{{_escaped(e.rule)}}}" if rules else ""
-        rows.append(rf"  {name.text} &= {joined(first)} && {shape}{rule} \\")
-        rows += [rf"  &{_quads(line[0])} {{}}{joined(line)} \\" for line in more]
+            headings.append(len(rows))
+            rows.append(rf"  &\textit{{{e.phase}}} \\")
+        first, *more = broken(pieces, width, width, _indent, to.space)
+        lines = [f"{name.text} &= {joined(first)} && {shape}", *(f"&{_quads(w[0])} {{}}{joined(w)}" for w in more)]
+        lines += [rf"&\quad\textit{{{_escaped(e.rule)}}}"] if below and rule else []
+        for k, (line, word) in enumerate(zip_longest(lines, [] if below else rule)):
+            note = "" if not word else rf"{'' if k == 0 else ' &&'} && \textit{{{_escaped(word)}}}"
+            rows.append(rf"  {line or '&'}{note} \\")
     if likewise:
         rows.append(rf"  &\textit{{likewise for }} {', '.join(name_latex(name).text for name in likewise)} \\")
-    body = "\n".join(rows).removesuffix(r" \\")
-    return f"\\begin{{align*}}\n{body}\n\\end{{align*}}"
+    for at in headings if len(rows) > UNBROKEN else ():
+        rows[at] += "*"  # no page ends after it
+    return _within_pages("\n".join(rows).removesuffix(r" \\"), len(rows))
 
 
 def _note(words: str, derivatives: Derivatives) -> str:

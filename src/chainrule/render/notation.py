@@ -277,7 +277,7 @@ def _stacked(node: Node, memo: Memo, to: Notation) -> Written:
 
 
 def _block(node: Node, memo: Memo, to: Notation) -> Written:
-    """A(1:3, :), counted from 1."""
+    """A[0:3, :], counted from 0, as entries are."""
     rows, columns = (glyph(range_text(r, to.span), to) for r in bounds(node))
     return fill(Form(to.block, ATOM), {"0": operand(memo[node.args[0]], to, ATOM), "1": rows, "2": columns}, to)
 

@@ -28,8 +28,8 @@ def ratio(number: Fraction) -> tuple[float, int]:
 
 
 def range_text(taken: Range, span: str) -> str:
-    """Rows or columns of a matrix, counted from 1: 1:4, or : for all."""
+    """Rows or columns of a matrix, counted from 0, the last not taken: 0:4, or : for all."""
     if taken is None:
         return ":"
-    first, last = taken[0] + 1, taken[1]
-    return f"{first}" if first == last else span.format(first, last)
+    first, stop = taken
+    return f"{first}" if first + 1 == stop else span.format(first, stop)

@@ -31,7 +31,7 @@ from chainrule.render.text import spelt
 from chainrule.rewrite import MULTIPLE, Rewriter, Step
 from chainrule.shapes import Shape, show
 from chainrule.stack import block_op, hstack_op, vstack_op
-from chainrule.transposes import transposes_go_inward
+from chainrule.transposes import blocks_go_inward, transposes_go_inward
 
 BRACKETED = (transpose_op, hstack_op, vstack_op, block_op)  # clear without more brackets
 Index = int | str  # a number, or a letter for any
@@ -46,6 +46,7 @@ class Shown:
     title: str
     steps: Sequence[Step]  # whose formulas are shown
     sentences: Sequence[str] = ()
+    so_far: Node | None = None  # the whole of which the steps changed a part
 
 
 def why(step: Step, i: Index = "i", j: Index = "j") -> str:
@@ -65,7 +66,7 @@ def why(step: Step, i: Index = "i", j: Index = "j") -> str:
         one, other = _operand(Y, place, "one factor"), _operand(Y, 1 - place, "the other factor")
         return f"entry by entry: [{i},{j}] of {one} meets only [{i},{j}] of {other}"
     if Y.op in (hstack_op, vstack_op):
-        return f"each entry of {_operand(Y, place, 'a part')} stands once in the stack: its block of the derivative"
+        return _of_stack(Y, place, i, j)
     if Y.op is block_op:
         return f"each entry of the block is one of {_called(operand, 'the whole')}: what is beside it has derivative 0"
     function = function_of(Y)
@@ -81,6 +82,22 @@ def why(step: Step, i: Index = "i", j: Index = "j") -> str:
     return f"{step.rule} mixes the entries of one {line} and no two {line}s: its Jacobian is applied {line} by {line}"
 
 
+def _of_stack(Y: Node, place: int, i: Index, j: Index) -> str:
+    """Where a part stands, and so which lines of the derivative are its own."""
+    along = 1 if Y.op is hstack_op else 0
+    first = sum(int(a.shape[along]) for a in Y.args[:place])
+    last = first + int(Y.args[place].shape[along]) - 1
+    at = [_plus(k, first if axis == along else 0) for axis, k in enumerate((i, j))]
+    line = "column" if along else "row"
+    lines = f"{line} {first}" if first == last else f"{line}s {first} to {last}"
+    there = f"[{i},{j}] of {_operand(Y, place, 'a part')} is [{at[0]},{at[1]}] of {_called(Y, 'the stack')}"
+    return f"{there}: of the derivative by that, {lines} {'is' if first == last else 'are'} its own"
+
+
+def _plus(k: Index, offset: int) -> Index:
+    return k + offset if isinstance(k, int) else f"{k}+{offset}" if offset else k
+
+
 def _index(shape: Shape, i: Index, j: Index) -> tuple[Index, Index]:
     """An index of a single row or column is 0."""
     return 0 if shape[0] == 1 else i, 0 if shape[1] == 1 else j
@@ -93,7 +110,8 @@ def _of_product(step: Step, Y: Node, place: int, i: Index, j: Index) -> str:
     if is_ones(other) and adds_up:
         added, line = (_called(operand, "A"), "column" if place else "row")
         total = f"{spelt(other)} {added}" if place else f"{added} {spelt(other)}"
-        return f"{total} adds up every {line}: each entry of {added} has the derivative of the sum of its {line}"
+        meant = f"; A is {spelt(operand)}" if added == "A" and len(spelt(operand)) <= 3 * LONG else ""
+        return f"{total} adds up every {line}: each entry of {added} has the derivative of the sum of its {line}{meant}"
     of = operand.args[0] if operand.op is transpose_op else operand
     i, j = _index(of.shape, i, j)
     r, c = (j, i) if of is not operand else (i, j)  # its place in the product
@@ -253,7 +271,11 @@ def reached(name: str, users: Sequence[Equation], steps: Iterable[Step]) -> str:
         return f"{name} enters the loss itself"
     only = "only " if len(users) == 1 else ""
     way = f"the loss reaches {name} {only}through {' and '.join(through)}{', and directly' if directly else ''}"
-    return way + "".join(f"; {spelt(passed_on(s))} {_brings(s)}" for s in signals_passed_on(steps))
+    steps = list(steps)
+    parts = {s.before: s.after for s in steps if s.via and s.via[0].op in (hstack_op, vstack_op)}
+    inward = Rewriter((transposes_go_inward, blocks_go_inward))
+    shares = ((s, inward(parts[s.after]) if s.after in parts else passed_on(s)) for s in signals_passed_on(steps))
+    return way + "".join(f"; {spelt(share)} {_brings(s)}" for s, share in shares)
 
 
 def signals_passed_on(steps: Iterable[Step]) -> Iterator[Step]:

@@ -54,7 +54,7 @@ TEXT = Notation(
     stacked="[{0}]",
     beside=", ",
     below="; ",
-    block="{0}({1}, {2})",
+    block="{0}[{1}, {2}]",
     span="{0}:{1}",
     over="/",
 )

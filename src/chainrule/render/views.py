@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from typing import Any, Literal, NamedTuple, get_args
 
 from chainrule.asked import check_word
 from chainrule.derive import Derived, Equation
-from chainrule.expr import full_op, is_atom, ones_op, walk
+from chainrule.expr import Node, full_op, is_atom, ones_op, walk
 from chainrule.matrix_functions import is_identity
 from chainrule.render.latex import equations_latex, steps_latex
 from chainrule.render.reasons import Shown, is_bookkeeping, reached, users_of, warning, why
+from chainrule.render.so_far import so_far
 from chainrule.render.text import SPELT, WIDTH, equations_text, formula_lines, sentence_lines, spelt
 from chainrule.rewrite import Step
 from chainrule.shapes import show
@@ -24,6 +25,9 @@ ONES = (
 ALIKE = "steps of which both sides read alike are left out"
 DEPTHS: tuple[str, ...] = get_args(Depth)
 STEPS = ("steps", "algebra")  # the depths that show steps: with a reason for each, or for all but the bookkeeping
+SO_FAR = "     so far: "
+WHOLE = "a step shows the part that it changes; after it, 'so far' is the whole, where that is more"
+MOST_LINES = 4  # of a whole
 FEW = 3  # steps of bookkeeping whose formulas are shown
 
 
@@ -31,8 +35,11 @@ def view_text(derived: Derived, depth: str) -> str:
     """A derivation as plain text, within 80 columns."""
     _check(depth)
     if depth in STEPS:
-        key = legend(derived.steps)
-        return "\n".join([*key, *([""] if key else []), *_explained(derived, every=depth == "algebra")]).rstrip()
+        accounts = list(_accounts(derived, every=depth == "algebra"))
+        whole = any(shown.so_far is not None for a in accounts for shown in a.shown)
+        key = [*legend(derived.steps), *(sentence_lines(WHOLE) if whole else [])]
+        explained = _explained(derived, accounts, every=depth == "algebra")
+        return "\n".join([*key, *([""] if key else []), *explained]).rstrip()
     return equations_text(derived.equations, rules=depth == "rules")
 
 
@@ -80,23 +87,28 @@ def _accounts(derived: Derived, *, every: bool) -> Iterator[Account]:
         name, steps = e.name.removeprefix("d"), derived.steps_to(e.name)
         lead = reached(name, users.get(name, ()), steps) if e.phase == "backward" else e.rule
         re_read = derived.origin is not None and e.phase != "backward"  # its transposes only say so
-        yield Account(e, lead, steps, list(_shown(steps, re_read=re_read, every=every)))
+        yield Account(e, lead, steps, list(_shown(e, steps, re_read=re_read, every=every)))
 
 
-def _shown(steps: Sequence[Step], *, re_read: bool, every: bool) -> Iterator[Shown]:
+def _shown(e: Equation, steps: Sequence[Step], *, re_read: bool, every: bool) -> Iterator[Shown]:
     """The steps to an equation, numbered, those left out of which both sides read alike."""
     number = 1
-    steps = [s for s in steps if not reads_alike(s)]
-    steps = [s for s in steps if every or not (re_read and is_bookkeeping(s))]
-    for in_short, group in groupby(steps, lambda s: not every and is_bookkeeping(s)):
+    wholes = list(so_far(steps))
+    if e.phase == "backward" and steps and (wholes[-1] or steps[-1].after) is not e.expression:
+        wholes[-1] = e.expression  # the sum of what came on several ways
+    told = [(s, whole) for s, whole in zip(steps, wholes, strict=True) if not reads_alike(s)]
+    told = [(s, whole) for s, whole in told if every or not (re_read and is_bookkeeping(s))]
+    for in_short, group in groupby(told, lambda each: not every and is_bookkeeping(each[0])):
         run = list(group)
-        rules = [s.rule.replace("_", " ") for s in run]
+        rules = [s.rule.replace("_", " ") for s, _ in run]
         if in_short and len(run) > FEW:
-            yield Shown(f"{number}-{number + len(run) - 1}. {', '.join(dict.fromkeys(rules))}", ())
+            s, whole = run[-1]
+            title = f"{number}-{number + len(run) - 1}. {', '.join(dict.fromkeys(rules))}"
+            yield Shown(title, (), (), s.after if whole is None else whole)
         else:
-            for at, (s, rule) in enumerate(zip(run, rules, strict=True), number):
+            for at, ((s, whole), rule) in enumerate(zip(run, rules, strict=True), number):
                 notes = [f"note: {found}"] if (found := warning(s)) else []
-                yield Shown(f"{at}. {rule}", (s,), () if in_short else (why(s), *notes))
+                yield Shown(f"{at}. {rule}", (s,), () if in_short else (why(s), *notes), whole)
         number += len(run)
 
 
@@ -104,18 +116,19 @@ def _check(depth: str) -> None:
     check_word("unknown view", depth, DEPTHS)
 
 
-def _explained(derived: Derived, *, every: bool) -> Iterator[str]:
+def _explained(derived: Derived, accounts: Iterable[Account], *, every: bool) -> Iterator[str]:
     """Every equation with its shape, and below it how it came about; what an identity says is said once."""
     said: set[str] = set()
     first = derived.origin.equations if derived.origin and every else ()
     before = {e.name: e for e in first if e.phase in ("forward", "loss")}
-    for e, lead, steps, listed in _accounts(derived, every=every):
+    for e, lead, steps, listed in accounts:
         yield from _headed(e)
         yield from sentence_lines(lead, 2)
         if e.name in before and (steps or spelt(before[e.name].expression) != spelt(e.expression)):
             yield from formula_lines(before[e.name].expression, f"  as the network has it, in rows: {e.name} = ")
         for shown in listed:
             yield from _in_text(shown, said)
+            yield from whole_lines(shown.so_far)
         yield ""
 
 
@@ -149,6 +162,14 @@ def _in_short(shown: Shown) -> Iterator[str]:
     if len(line) > WIDTH:
         for s in shown.steps:
             yield from _below(s, "=")
+
+
+def whole_lines(so_far: Node | None) -> Iterator[str]:
+    """On a few lines; of a longer one the first."""
+    lines = [] if so_far is None else formula_lines(so_far, SO_FAR, to=SPELT)
+    yield from lines if len(lines) <= MOST_LINES else lines[: MOST_LINES - 1]
+    if len(lines) > MOST_LINES:
+        yield f"{'':{len(SO_FAR)}}... and {len(lines) - MOST_LINES + 1} more lines"
 
 
 def _below(s: Step, sign: str) -> list[str]:
