@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import chainrule.activations  # enters its records  # noqa: F401
-from chainrule.expr import Node, ones, scale, size, sum
+from chainrule.expr import TURNED, Node, ones, scale, size, sum
 from chainrule.functions import FUNCTIONS, Function
 from chainrule.losses import FACTS, LOSSES, Loss
 from chainrule.matrix_functions import det, diag, diagonal, inv, kron, logdet, norm, trace, vec
@@ -84,7 +84,7 @@ CALLS: Mapping[str, Call] = {
             2,
             len(each.parameters),
             each.targets == "distribution",
-            FACTS.get(each.targets, ()),
+            tuple(fact for fact in FACTS.get(each.targets, ()) if fact not in TURNED),  # that sums are 1 is declared
         )
         for name, each in LOSSES.items()
     },
