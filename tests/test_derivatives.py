@@ -104,3 +104,38 @@ def test_rows_are_examples_where_there_are_targets(role, words):
     d = cr.differentiate(cr.sum(cr.tanh(cr.ones("n") @ b + Y)), b)
 
     assert d["db"].rule == f"product, tanh, {words}"
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "expected"),
+    [
+        ("sum(X/||X|| + X + X)", "loss", "1' (X/‖X‖ + 2 X) 1"),
+        ("sum(a'(X/||X|| + X + X) b)", "dX", "(2 + 1/‖X‖) a b' - (1' ((a b') ∘ X) 1) X/‖X‖^3"),
+        ("lam x'x + x'x/3 + mu x'x", "dx", "2 (lam + 1/3 + mu) x"),
+        ("x'x/||x||", "dx", "x/loss"),
+        ("||X||_F + tr(X'X)/||X||_F", "dX", "2 X/‖X‖"),
+    ],
+)
+def test_like_terms_with_coefficients_of_their_own_are_collected(text, name, expected):
+    f = cr.parse(text)
+
+    d = cr.differentiate(f.expression, *f.symbols.values())
+
+    assert cr.text(d[name].expression) == expected
+    assert d.check().ok
+    assert d.verify().ok
+
+
+def test_a_kink_that_the_simplified_loss_has_not_is_not_noted():
+    f = cr.parse("||X||_F^4")
+
+    assert cr.differentiate(f.expression, f["X"]).notes == ()
+
+
+def test_a_coefficient_of_a_number_is_opened_without_a_step():
+    f = cr.parse("-sum(x) - 2 norm(x)")
+
+    d = cr.differentiate(f.expression, f["x"])
+
+    assert not any(s.rule == "coefficients_are_opened" for s in d.steps)
+    assert not any(cr.text(s.after) == f"{cr.text(s.before)} (1)" for s in d.steps)

@@ -50,7 +50,7 @@ READ = [
     ("sum(diag(X) .* a)", (), "1' (diag(X) ∘ a)"),
     ("mean(x)", (), "(1' x)/n"),
     ("mean(X)", ["X: 3 x k"], "(1' X 1)/(3 k)"),
-    ("(1/n) sum(x)", ["x: n"], "(1/n) 1' x"),
+    ("(1/n) sum(x)", ["x: n"], "(1' x)/n"),
     ("-y'log(softmax(z))", (), "-y' log(softmax(z))"),
     ("sum(softmax(Z))", (), "1' softmax(Z) 1"),
     ("sum(leaky_relu(x, 0.1))", (), "1' leaky_relu(0.1)(x)"),

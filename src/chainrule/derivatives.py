@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -19,9 +19,8 @@ from chainrule.errors import DerivationError, UnknownNameError, nearest
 from chainrule.evaluate import evaluate_all
 from chainrule.expr import Node, define, define_op, symbol_op, toposort
 from chainrule.hessians import NotFoundError, closed_form
-from chainrule.identities import ANY
+from chainrule.identities import ANY, LAST
 from chainrule.points import DRAWS, Values, never_finite, random_values
-from chainrule.products import transposes_leave_sums
 from chainrule.program.source import source
 from chainrule.python_form import called
 from chainrule.remarks import facts_that_would_shorten, functions_of_few, sizes_in_kronecker_products
@@ -131,7 +130,7 @@ class Derivatives:
             ...
         chainrule.errors.DerivationError: not differentiable here: abs has a kink at 0, and entry [2, 1] of x is 0
         """
-        loss = next(e for e in reversed(self.equations) if e.phase == "loss").expression
+        loss = _loss(self.equations).expression
         with np.errstate(all="ignore"):
             refuse_breaks(loss, self.parameters, values)
             return dict(self._values(dict(values)))
@@ -174,7 +173,7 @@ class Derivatives:
     def _checked(self, values: Values, rng: np.random.Generator) -> GradientReport:
         """First derivatives against the loss, second ones against a random combination of the first."""
         at = {str(W.name): values[str(W.name)] for W in self.parameters}
-        last = next(e for e in reversed(self.equations) if e.phase == "loss")
+        last = _loss(self.equations)
         own = self._factor(last.name, values)  # of a loss and derivatives that are multiples, in some conventions
         first = {name: self._values(values)[f"d{name}"] * own / self._factor(f"d{name}", values) for name in at}
         loss = last.expression
@@ -253,9 +252,9 @@ def differentiate(loss: Node, *wrt: Node, hessian: bool = False) -> Derivatives:
     taken = _named_once(loss, wrt, hessian)
     name = next(each for each in ("loss", "f", "L", *(f"loss_{i}" for i in range(len(taken)))) if each not in taken)
     inner = [(n, "", "forward") for n in toposort(loss) if n.op is define_op]
-    finish = (transposes_leave_sums, minus_enters) if inner else (transposes_leave_sums,)
+    finish = (*LAST, minus_enters) if inner else LAST
     derived = derive_equations([*inner, (define(name, loss), "", "loss")], wrt, rules=ANY, finish=finish)  # type: ignore[list-item]
-    notes = where_not_differentiable(loss, wrt)
+    notes = where_not_differentiable(_loss(derived.equations).expression, wrt)
     if not hessian:
         return _annotated(derived, wrt, notes)
     found: list[Equation] = []
@@ -303,6 +302,11 @@ def _annotated(derived: Derived, wrt: tuple[Node, ...], notes: Sequence[str]) ->
     shown = [e.expression for e in derived.equations if e.phase != "loss"]
     more = (*facts_that_would_shorten(shown), *sizes_in_kronecker_products(shown), *functions_of_few(shown))
     return Derivatives(derived, wrt, (*notes, *more))
+
+
+def _loss(equations: Iterable[Equation]) -> Equation:
+    """The last of them, in its simplified form."""
+    return [e for e in equations if e.phase == "loss"][-1]
 
 
 def _number(expressions: list[Node], values: Values) -> float:
