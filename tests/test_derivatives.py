@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 import chainrule as cr
@@ -139,3 +140,25 @@ def test_a_coefficient_of_a_number_is_opened_without_a_step():
 
     assert not any(s.rule == "coefficients_are_opened" for s in d.steps)
     assert not any(cr.text(s.after) == f"{cr.text(s.before)} (1)" for s in d.steps)
+
+
+def test_by_a_symmetric_matrix_the_entries_are_said_to_be_independent():
+    f = cr.parse("a'S^-1 b + logdet(S)", ["S: symmetric"])
+    d = cr.differentiate(f.expression, f["S"])
+    rng = np.random.default_rng(0)
+    a, b, root = rng.standard_normal((3, 1)), rng.standard_normal((3, 1)), rng.standard_normal((3, 3))
+    S = root @ root.T + np.eye(3)
+
+    def by_hand(entries):
+        free = np.zeros((3, 3))
+        free[np.tril_indices(3)] = entries
+        whole = free + np.tril(free, -1).T
+        return float((a.T @ np.linalg.inv(whole) @ b).item() + np.linalg.slogdet(whole)[1])
+
+    entries = S[np.tril_indices(3)]
+    steps = 1e-6 * np.eye(6)
+    slopes = [(by_hand(entries + step) - by_hand(entries - step)) / 2e-6 for step in steps]
+    G = d.at({"a": a, "b": b, "S": S})["dS"]
+    np.testing.assert_allclose((G + G.T - np.diag(np.diag(G)))[np.tril_indices(3)], slopes, atol=1e-7)
+    assert d.notes[0].startswith("dS takes the entries of S as independent; ")
+    assert "the derivative is dS + dS' - Diag(diag(dS))" in d.notes[0]

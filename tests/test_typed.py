@@ -166,6 +166,21 @@ def test_a_number_below_binds_alone(text, value):
     assert cr.evaluate(f.expression, values).item() == pytest.approx(value, rel=1e-15)
 
 
+def test_a_column_is_folded_like_another_matrix():
+    f = cr.parse("||unvec(x, A) b - c||^2", ["A: 3 x 2"])
+    (dx,) = cr.gradient(f.expression, f["x"])
+    rng = np.random.default_rng(0)
+    x, b, c = (rng.standard_normal((n, 1)) for n in (6, 2, 3))
+
+    def by_hand(x):
+        return np.sum((x.reshape(2, 3).T @ b - c) ** 2)
+
+    assert f["x"].shape == (6, 1)
+    values = {"x": x, "A": np.zeros((3, 2)), "b": b, "c": c}
+    np.testing.assert_allclose(cr.evaluate(dx, values), central_differences(by_hand, x), atol=1e-7)
+    assert cr.parse("sum(unvec(x, A))")["x"].shape == ("d*n", 1)
+
+
 MISTAKES = [
     ("", "empty formula", None),
     ("x + ", "found the end", "   ^"),
@@ -178,6 +193,7 @@ MISTAKES = [
     ("sigma(x'x)", "unknown function 'sigma'; did you mean 'logistic'", "^^^^^"),
     ("(x, y)", "unexpected ','", "  ^"),
     ("1'x", "1 is a number here, .* write sum", "^"),
+    ("1'X 1", "write sum.x. for 1'x or x'1, sum.X. for 1'X 1", "^"),
     ("w'1 - 1", "1 is a number here", "  ^"),
     ("1 1'x", "1 is a number here", "  ^"),
     ("sum_i x_i^2", "no sum goes over an index: write sum", "^^^^^"),
@@ -236,6 +252,8 @@ def test_a_mistake_is_shown_where_it_is(text, message, carets):
 
 
 CLASHES = [
+    ("sum(unvec(X, A))", ["X: 3 x 2"], r"'unvec' folds a column, got \(3 x 2\)", "    ^^^^^"),
+    ("sum(unvec(x, A))", ["x: 5", "A: 2 x 3"], "x has size 5 where 6 is needed", "          ^"),
     (
         "sum(X W)",
         ["X: n x d", "W: k x m"],

@@ -23,7 +23,12 @@ from chainrule.identities import ANY, LAST
 from chainrule.points import DRAWS, Values, never_finite, random_values
 from chainrule.program.source import source
 from chainrule.python_form import called
-from chainrule.remarks import facts_that_would_shorten, functions_of_few, sizes_in_kronecker_products
+from chainrule.remarks import (
+    entries_of_symmetric,
+    facts_that_would_shorten,
+    functions_of_few,
+    sizes_in_kronecker_products,
+)
 from chainrule.render.text import equations_text, sentence_lines, text
 from chainrule.render.views import view_latex
 from chainrule.rewrite import Step
@@ -254,7 +259,7 @@ def differentiate(loss: Node, *wrt: Node, hessian: bool = False) -> Derivatives:
     inner = [(n, "", "forward") for n in toposort(loss) if n.op is define_op]
     finish = (*LAST, minus_enters) if inner else LAST
     derived = derive_equations([*inner, (define(name, loss), "", "loss")], wrt, rules=ANY, finish=finish)  # type: ignore[list-item]
-    notes = where_not_differentiable(_loss(derived.equations).expression, wrt)
+    notes = [*where_not_differentiable(_loss(derived.equations).expression, wrt), *entries_of_symmetric(wrt)]
     if not hessian:
         return _annotated(derived, wrt, notes)
     found: list[Equation] = []

@@ -174,7 +174,7 @@ class Formula:
         """Refuse 1'x and x'1, which books mean as sums: 1 is the number."""
         part = self.parts[place]
         if part.kind == "number" and part.number == 1:
-            message = "1 is a number here, and no column of ones: write sum(x) for 1'x or x'1"
+            message = "1 is a number here, and no column of ones: write sum(x) for 1'x or x'1, sum(X) for 1'X 1"
             self._fail(message, Mark("number", self.text[part.start : part.end], part.start))
 
     def _begins_factor(self) -> bool:

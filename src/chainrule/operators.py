@@ -10,11 +10,13 @@ import chainrule.activations  # enters its records  # noqa: F401
 from chainrule.expr import TURNED, Node, ones, scale, size, sum
 from chainrule.functions import FUNCTIONS, Function
 from chainrule.losses import FACTS, LOSSES, Loss
-from chainrule.matrix_functions import det, diag, diagonal, inv, kron, logdet, norm, trace, vec
+from chainrule.matrix_functions import det, diag, diagonal, inv, kron, logdet, norm, trace, unvec, vec
 from chainrule.primitives import abs
 
 # What is known of the shape of the value: that of the operand, of both operands (one may be 1 x 1), 1 x 1, ...
-Shaped = Literal["same", "pair", "loss", "row", "number", "number of square", "square", "diagonal", "column", "blocks"]
+Shaped = Literal[
+    "same", "pair", "loss", "row", "number", "number of square", "square", "diagonal", "column", "folded", "blocks"
+]
 
 
 @dataclass(frozen=True)
@@ -108,6 +110,7 @@ CALLS: Mapping[str, Call] = {
     "inv": Call("square", inv),
     "diag": Call("diagonal", either_diagonal),
     "vec": Call("column", vec),
+    "unvec": Call("folded", unvec, 2),
     "kron": Call("blocks", kron, 2),
 }
 
