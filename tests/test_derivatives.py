@@ -115,6 +115,9 @@ def test_rows_are_examples_where_there_are_targets(role, words):
         ("lam x'x + x'x/3 + mu x'x", "dx", "2 (lam + 1/3 + mu) x"),
         ("x'x/||x||", "dx", "x/loss"),
         ("||X||_F + tr(X'X)/||X||_F", "dX", "2 X/‖X‖"),
+        ("||x - y||^3", "dx", "3 ‖x - y‖ (x - y)"),
+        ("||x||^3 + ||x||^2", "dx", "2 x + 3 ‖x‖ x"),
+        ("sqrt(x'x)^2 sum(x)", "dx", "2 (1' x) x + (x' x) 1"),
     ],
 )
 def test_like_terms_with_coefficients_of_their_own_are_collected(text, name, expected):

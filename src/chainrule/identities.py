@@ -41,7 +41,7 @@ from chainrule.matrix_functions import (
     unvec,
     vec,
 )
-from chainrule.primitives import logistic, power, reciprocal
+from chainrule.primitives import logistic, power, reciprocal, sqrt
 from chainrule.products import (
     PRODUCTS,
     chain,
@@ -64,13 +64,15 @@ LINEAR = (trace, diag, diagonal, vec, unvec, kron, block_products, combined_bloc
 
 @on(scale_op)
 def coefficients_are_opened(node: Node) -> Node | None:
-    """(s t) A = s t A, and (1/s) A has s below: what stands in front is a number times powers."""
+    """(s t) A = s t A, (1/s) A has s below, and sqrt(s)^2 A = s A: what stands in front is a number times powers."""
     powers, opened = [], False
     for s, e in zip(node.args[1:], node.value[1], strict=True):
         if s.op is hadamard_op or (s.op is matmul_op and all(a.shape == (1, 1) for a in s.args)):
             powers += [(a, e) for a in s.args]
         elif s.op is reciprocal.op:
             powers.append((s.args[0], -e))
+        elif s.op is sqrt.op and e % 2 == 0:
+            powers.append((s.args[0], e // 2))
         else:
             powers.append((s, e))
             continue
@@ -202,8 +204,10 @@ def numbers_are_their_own_diagonals(node: Node) -> Node | None:
 
 @on(diagonal.op)
 def diagonals_are_known(node: Node) -> Node | None:
-    """diag(Diag(a)) = a, diag(a b') = a ∘ b."""
+    """diag(Diag(a)) = a, diag(a b') = a ∘ b, diag(1 1') = 1."""
     a = node.args[0]
+    if (k := constant(a)) is not None:
+        return full(k, node.shape)
     if a.op is diag.op:
         return a.args[0]
     if a.op is matmul_op and a.args[0].shape[1] == 1:
@@ -314,13 +318,13 @@ def powers_of_numbers_are_coefficients(node: Node) -> Node | None:
 
 @on(scale_op)
 def squares_of_norms(node: Node) -> Node | None:
-    """‖A‖^2 = 1' (A ∘ A) 1, above a fraction."""
+    """‖A‖^2 = 1' (A ∘ A) 1, above a fraction, and so for other even powers."""
     powers = list(zip(node.args[1:], node.value[1], strict=True))
     for s, e in powers:
-        if s.op is norm.op and e >= 2:
+        if s.op is norm.op and e >= 2 and e % 2 == 0:
             A = s.args[0]
             square = ones(A.shape[0]).T @ (A * A) @ ones(A.shape[1])
-            return scale(node.args[0], node.value[0], *powers, (s, -2), (square, 1))
+            return scale(node.args[0], node.value[0], *powers, (s, -e), (square, e // 2))
     return None
 
 
@@ -340,8 +344,9 @@ def squares_cancel_norms(node: Node) -> Node | None:
 def _squares(A: Node) -> tuple[Node, ...]:
     """The squares of ‖A‖ as they are written."""
     rows, columns = A.shape
-    one = (A @ A.T,) if rows == 1 else (A.T @ A,) if columns == 1 else (trace(A.T @ A), trace(A @ A.T))
-    return *one, ones(rows).T @ (A * A) @ ones(columns)
+    if 1 in A.shape:
+        return A @ A.T if rows == 1 else A.T @ A, (A * A) @ ones(columns) if rows == 1 else ones(rows).T @ (A * A)
+    return trace(A.T @ A), trace(A @ A.T), ones(rows).T @ (A * A) @ ones(columns)
 
 
 IDENTITIES: tuple[Rule, ...] = (
