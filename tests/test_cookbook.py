@@ -98,6 +98,9 @@ def test_every_gradient_of_a_formula_is_right_at_once():
 
 # Formulas for the rules that the book's identities do not need.
 MORE = [
+    ("sum(x'x/||x||)", ""),
+    ("lam x'x + x'x/3 + mu x'x", ""),
+    ("||X|| + tr(X'X)/||X||", ""),
     ("tr((2 X)^-1)", "X: n x n"),
     ("x'x", ""),
     ("tr(I X)", "X: n x n"),

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 import chainrule as cr
@@ -104,3 +105,63 @@ def test_rows_are_examples_where_there_are_targets(role, words):
     d = cr.differentiate(cr.sum(cr.tanh(cr.ones("n") @ b + Y)), b)
 
     assert d["db"].rule == f"product, tanh, {words}"
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "expected"),
+    [
+        ("sum(X/||X|| + X + X)", "loss", "1' (X/‖X‖ + 2 X) 1"),
+        ("sum(a'(X/||X|| + X + X) b)", "dX", "(2 + 1/‖X‖) a b' - (1' ((a b') ∘ X) 1) X/‖X‖^3"),
+        ("lam x'x + x'x/3 + mu x'x", "dx", "2 (lam + 1/3 + mu) x"),
+        ("x'x/||x||", "dx", "x/loss"),
+        ("||X||_F + tr(X'X)/||X||_F", "dX", "2 X/‖X‖"),
+        ("||x - y||^3", "dx", "3 ‖x - y‖ (x - y)"),
+        ("||x||^3 + ||x||^2", "dx", "2 x + 3 ‖x‖ x"),
+        ("sqrt(x'x)^2 sum(x)", "dx", "2 (1' x) x + (x' x) 1"),
+    ],
+)
+def test_like_terms_with_coefficients_of_their_own_are_collected(text, name, expected):
+    f = cr.parse(text)
+
+    d = cr.differentiate(f.expression, *f.symbols.values())
+
+    assert cr.text(d[name].expression) == expected
+    assert d.check().ok
+    assert d.verify().ok
+
+
+def test_a_kink_that_the_simplified_loss_has_not_is_not_noted():
+    f = cr.parse("||X||_F^4")
+
+    assert cr.differentiate(f.expression, f["X"]).notes == ()
+
+
+def test_a_coefficient_of_a_number_is_opened_without_a_step():
+    f = cr.parse("-sum(x) - 2 norm(x)")
+
+    d = cr.differentiate(f.expression, f["x"])
+
+    assert not any(s.rule == "coefficients_are_opened" for s in d.steps)
+    assert not any(cr.text(s.after) == f"{cr.text(s.before)} (1)" for s in d.steps)
+
+
+def test_by_a_symmetric_matrix_the_entries_are_said_to_be_independent():
+    f = cr.parse("a'S^-1 b + logdet(S)", ["S: symmetric"])
+    d = cr.differentiate(f.expression, f["S"])
+    rng = np.random.default_rng(0)
+    a, b, root = rng.standard_normal((3, 1)), rng.standard_normal((3, 1)), rng.standard_normal((3, 3))
+    S = root @ root.T + np.eye(3)
+
+    def by_hand(entries):
+        free = np.zeros((3, 3))
+        free[np.tril_indices(3)] = entries
+        whole = free + np.tril(free, -1).T
+        return float((a.T @ np.linalg.inv(whole) @ b).item() + np.linalg.slogdet(whole)[1])
+
+    entries = S[np.tril_indices(3)]
+    steps = 1e-6 * np.eye(6)
+    slopes = [(by_hand(entries + step) - by_hand(entries - step)) / 2e-6 for step in steps]
+    G = d.at({"a": a, "b": b, "S": S})["dS"]
+    np.testing.assert_allclose((G + G.T - np.diag(np.diag(G)))[np.tril_indices(3)], slopes, atol=1e-7)
+    assert d.notes[0].startswith("dS takes the entries of S as independent; ")
+    assert "the derivative is dS + dS' - Diag(diag(dS))" in d.notes[0]

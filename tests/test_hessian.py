@@ -21,13 +21,16 @@ FORMULAS = {
     "log(sum(exp(x)))": ("x", "(Diag(exp(x)) - (exp(x) exp(x)')/(1' exp(x)))/(1' exp(x))"),
     "exp(x'x)": ("x", "exp(x' x) (2 I + 4 x x')"),
     "(x'x)^2": ("x", "4 (x' x) I + 8 x x'"),
+    "||x - y||^3": ("x", "3 (‖x - y‖ I + ((x - y) (x' - y'))/‖x - y‖)"),
+    "det(A + lam I)": ("lam", "det(A + lam I) (tr((A + lam I)^-1)^2 - tr((A + lam I)^-1 (A + lam I)^-1))"),
+    "sqrt(x'A x)": ("x", "((A + A')/2 - ((A + A') x x' (A + A'))/(4 (x' A x)))/sqrt(x' A x)"),
     "||x||": ("x", "(I - (x x')/‖x‖^2)/‖x‖"),
     "a'x": ("x", "0"),
     "sum(x^3)": ("x", "6 Diag(x)"),
-    "cross_entropy(softmax(W x), y)": ("W", f"(x x') ⊗ ({SOFTMAX})"),
+    "cross_entropy(softmax(W x), y)": ("W", f"(x x') ⊗ ({SOFTMAX})", "y: one_hot"),
     "-y'log(softmax(W x))": ("W", f"(1' y) (x x') ⊗ ({SOFTMAX})"),
-    "cross_entropy(softmax(Z), Y)": ("Z", f"({SOFTMAX_OF_ROWS.replace('X W', 'Z')})/n"),
-    "cross_entropy(softmax(X W), Y)": ("W", f"((I ⊗ X') ({SOFTMAX_OF_ROWS}) (I ⊗ X))/n"),
+    "cross_entropy(softmax(Z), Y)": ("Z", f"({SOFTMAX_OF_ROWS.replace('X W', 'Z')})/n", "Y: one_hot"),
+    "cross_entropy(softmax(X W), Y)": ("W", f"((I ⊗ X') ({SOFTMAX_OF_ROWS}) (I ⊗ X))/n", "Y: rows_sum_to_one"),
     "binary_cross_entropy(logistic(X w), y)": ("w", "(X' Diag((1 - logistic(X w)) ∘ logistic(X w)) X)/n"),
     "||a - X b||^2": ("X", "2 (b b') ⊗ I"),
     "||A - X B||^2": ("X", "2 (B B') ⊗ I"),
@@ -40,8 +43,8 @@ FORMULAS = {
 
 @pytest.mark.parametrize("text", FORMULAS)
 def test_the_closed_form(text):
-    wrt, expected = FORMULAS[text]
-    f = cr.parse(text)
+    wrt, expected, *declared = FORMULAS[text]
+    f = cr.parse(text, declared)
 
     assert cr.text(cr.hessian(f.expression, f[wrt])) == expected
     assert cr.differentiate(f.expression, f[wrt], hessian=True).check().ok
@@ -93,7 +96,7 @@ def test_where_no_matrix_is_found_it_says_why():
 
 
 def test_the_sizes_beside_a_kronecker_product_are_said():
-    f = cr.parse("cross_entropy(softmax(X W), Y)")
+    f = cr.parse("cross_entropy(softmax(X W), Y)", ["Y: rows_sum_to_one"])
 
     (note,) = cr.differentiate(f.expression, f["W"], hessian=True).notes
     assert note.startswith("I is an identity matrix, and 1 a column of ones: in I ⊗ X', I is (k x k)")

@@ -38,7 +38,7 @@ LAYERS = [
     "render evaluate",
     "check",
     "program",
-    "worked remarks points",
+    "breaks worked remarks points",
     "engine",
     "derivatives",
     "derivation",

@@ -79,6 +79,40 @@ def test_at_a_kink_it_says_where():
     assert any("‖x‖ has a kink where x is 0" in note for note in d.notes)
 
 
+@pytest.mark.parametrize(
+    ("formula", "note", "derivative"),
+    [
+        ("sum(maximum(x, y))", "maximum(x, y) has a kink where x = y: there its derivative is that of y", 0),
+        ("sum(minimum(x, y))", "minimum(x, y) has a kink where x = y: there its derivative is that of x", 1),
+        ("sum(minimum(2, x))", "minimum(2, x) has a kink where x is 2: there its derivative is that of 2", 0),
+        ("hinge(x, y)", "has a kink where 1 - y ∘ x is 0: there its derivative is that of 0", 0),
+        ("quantile(x, y, 0.3)", "has a kink where x - y is 0: there its derivative is that of 0", -0.3),
+        ("sum(|x - y|)", "|x - y| has a kink where x - y is 0: there its derivative is taken as 0", 0),
+        ("sum(leaky_relu(x - y, 0.1))", "where x - y is 0: there its derivative is taken as 0.1", 0.1),
+        ("sum(relu6(x - y))", "where x - y is 0 or 6: there its derivative is taken as 0", 0),
+    ],
+)
+def test_where_two_operands_meet_it_says_which_one_counts(formula, note, derivative):
+    f = cr.parse(formula)
+    x = 2.0 if "2" in formula else 1.0
+    met = {"n": 1} | {name: {"x": [[x]], "y": [[1.0]]}[name] for name in f.symbols}
+    apart = {name: {"x": [[0.3]], "y": [[0.8]]}[name] for name in f.symbols}
+
+    d = differentiate(f.expression, f["x"])
+
+    assert any(each.endswith(note) for each in d.notes), d.notes
+    assert cr.evaluate(d["dx"].expression, met).item() == derivative
+    assert d.at({name: apart[name] for name in f.symbols})["dx"].shape == (1, 1)
+    with pytest.raises(DerivationError, match=r"not differentiable here: .* kink"):
+        d.at(met)
+
+
+def test_a_bend_of_the_derivative_is_no_kink():
+    f = cr.parse("huber(x, y)")
+
+    assert differentiate(f.expression, f["x"]).notes == ()
+
+
 def test_where_a_function_jumps_it_has_no_derivative_and_no_kink():
     x = cr.matrix("x", "n", 1)
     d = differentiate(cr.sum(cr.step(x) + cr.sign(x) * x), x)

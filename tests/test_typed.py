@@ -50,7 +50,7 @@ READ = [
     ("sum(diag(X) .* a)", (), "1' (diag(X) ∘ a)"),
     ("mean(x)", (), "(1' x)/n"),
     ("mean(X)", ["X: 3 x k"], "(1' X 1)/(3 k)"),
-    ("(1/n) sum(x)", ["x: n"], "(1/n) 1' x"),
+    ("(1/n) sum(x)", ["x: n"], "(1' x)/n"),
     ("-y'log(softmax(z))", (), "-y' log(softmax(z))"),
     ("sum(softmax(Z))", (), "1' softmax(Z) 1"),
     ("sum(leaky_relu(x, 0.1))", (), "1' leaky_relu(0.1)(x)"),
@@ -112,10 +112,73 @@ def test_what_was_decided_is_noted(text, note):
     assert note in " ".join(cr.parse(text).notes)
 
 
-def test_the_targets_of_a_loss_have_its_facts():
-    f = cr.parse("cross_entropy(softmax(Z), Y)")
+def central_differences(loss, x):
+    """The gradient by differences of a loss that is written by hand."""
+    out = np.zeros_like(x)
+    for i in np.ndindex(x.shape):
+        step = np.zeros_like(x)
+        step[i] = 1e-6
+        out[i] = (loss(x + step) - loss(x - step)) / 2e-6
+    return out
 
-    assert cr.text(*cr.gradient(f.expression, f["Z"])) == "(softmax(Z) - Y)/n"
+
+@pytest.mark.parametrize("name", ["cross_entropy", "kl_divergence"])
+def test_targets_that_nobody_declared_to_sum_to_one_need_not(name):
+    f = cr.parse(f"{name}(softmax(Z), Y)")
+    (dZ,) = cr.gradient(f.expression, f["Z"])
+    Z, Y = np.array([[0.3, -1.0, 2.0], [0.1, 0.2, 0.3]]), np.array([[1.0, 1.0, 0.0], [0.0, 1.0, 0.0]])
+
+    def by_hand(Z):
+        return -np.sum(Y * (Z - np.log(np.exp(Z).sum(axis=1, keepdims=True)))) / 2
+
+    np.testing.assert_allclose(cr.evaluate(dZ, {"Z": Z, "Y": Y}), central_differences(by_hand, Z), atol=1e-8)
+    assert any("Y 1 is 1 where Y is declared" in note for note in cr.differentiate(f.expression, f["Z"]).notes)
+
+
+@pytest.mark.parametrize("fact", ["rows_sum_to_one", "one_hot"])
+def test_a_fact_is_declared_with_a_shape_or_alone(fact):
+    alone = cr.parse("cross_entropy(softmax(Z), Y)", [f"Y: {fact}"])
+    sized = cr.parse("cross_entropy(softmax(Z), Y)", {"Y": f"n x 3 {fact}"})
+
+    assert cr.text(*cr.gradient(alone.expression, alone["Z"])) == "(softmax(Z) - Y)/n"
+    assert cr.text(*cr.gradient(sized.expression, sized["Z"])) == "(softmax(Z) - Y)/n"
+    assert alone.inferred == ("Z", "Y")
+    assert sized.inferred == ("Z",)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("lam/2 ||w||^2", 3 / 2 * 5),
+        ("w'w/2 lam", 5 / 2 * 3),
+        ("lam / 2 w'w / 4", 3 / 2 * 5 / 4),
+        ("lam/2 w'w/4 lam + w'w/5", 3 / 2 * 5 / 4 * 3 + 1),
+        ("1 / 2 / 4 w'w", 5 / 8),
+        ("lam / w'w", 3 / 5),
+        ("lam / (2 w'w)", 3 / 10),
+        ("sum(w / 2 w' ./ 4)", 9 / 8),
+    ],
+)
+def test_a_number_below_binds_alone(text, value):
+    f = cr.parse(text, ["lam: 1", "w: 2"] if "lam" in text else ["w: 2"])
+
+    values = {name: {"lam": [[3.0]], "w": [[1.0], [2.0]]}[name] for name in f.symbols}
+    assert cr.evaluate(f.expression, values).item() == pytest.approx(value, rel=1e-15)
+
+
+def test_a_column_is_folded_like_another_matrix():
+    f = cr.parse("||unvec(x, A) b - c||^2", ["A: 3 x 2"])
+    (dx,) = cr.gradient(f.expression, f["x"])
+    rng = np.random.default_rng(0)
+    x, b, c = (rng.standard_normal((n, 1)) for n in (6, 2, 3))
+
+    def by_hand(x):
+        return np.sum((x.reshape(2, 3).T @ b - c) ** 2)
+
+    assert f["x"].shape == (6, 1)
+    values = {"x": x, "A": np.zeros((3, 2)), "b": b, "c": c}
+    np.testing.assert_allclose(cr.evaluate(dx, values), central_differences(by_hand, x), atol=1e-7)
+    assert cr.parse("sum(unvec(x, A))")["x"].shape == ("d*n", 1)
 
 
 MISTAKES = [
@@ -130,6 +193,7 @@ MISTAKES = [
     ("sigma(x'x)", "unknown function 'sigma'; did you mean 'logistic'", "^^^^^"),
     ("(x, y)", "unexpected ','", "  ^"),
     ("1'x", "1 is a number here, .* write sum", "^"),
+    ("1'X 1", "write sum.x. for 1'x or x'1, sum.X. for 1'X 1", "^"),
     ("w'1 - 1", "1 is a number here", "  ^"),
     ("1 1'x", "1 is a number here", "  ^"),
     ("sum_i x_i^2", "no sum goes over an index: write sum", "^^^^^"),
@@ -141,6 +205,8 @@ MISTAKES = [
     ("x^y", "an exponent is a number", "  ^"),
     ("1/n sum(x)", "two ways: [(]1 / n[)] sum[(]x[)], or 1 / [(]n sum[(]x[)][)]", " ^"),
     ("a / b c", "two ways", "  ^"),
+    ("a / b / 2 c", r"two ways: [(]a / b / 2[)] c", "      ^"),
+    ("sum(x .* y / 2 z')", "two ways", "           ^"),
     ("x' / X", "divides by a number", "   ^"),
     ("tanh(x, 1, 2)", "takes 1 matrix", "^^^^"),
     ("tanh(3)", "not of a number", "^^^^"),
@@ -186,6 +252,8 @@ def test_a_mistake_is_shown_where_it_is(text, message, carets):
 
 
 CLASHES = [
+    ("sum(unvec(X, A))", ["X: 3 x 2"], r"'unvec' folds a column, got \(3 x 2\)", "    ^^^^^"),
+    ("sum(unvec(x, A))", ["x: 5", "A: 2 x 3"], "x has size 5 where 6 is needed", "          ^"),
     (
         "sum(X W)",
         ["X: n x d", "W: k x m"],
@@ -228,7 +296,11 @@ def test_sizes_that_clash_are_shown_where_they_meet(text, sizes, message, carets
         (["x: 3 x 1 foo"], SpecError, "unknown fact 'foo'"),
         (["x: 3 x 4 symmetric"], SpecError, "a symmetric matrix is square"),
         (["x: 3", "x: 4"], SpecError, "declared twice"),
-        (["q: 3"], UnknownNameError, "'q', which is not in"),
+        (["q: 3"], SpecError, r"'q', which is not in \"w'x\"; known names are 'w', 'x'\n  q: 3\n  \^$"),
+        ({"q": 3}, UnknownNameError, "'q', which is not in \"w'x\"; known names are 'w', 'x'$"),
+        (["w: 3; X=3,4"], SpecError, r"did you mean 'x'\?\n   X=3,4\n   \^$"),
+        (["X=3 4"], SpecError, r"an x or a comma stands between two sizes: X: 3 x 4\n  X=3 4\n      \^$"),
+        (["x: n d symmetric"], SpecError, r"between two sizes: x: n x d\n"),
         ({"x": (1, 2, 3)}, ShapeError, "rows and columns"),
         ({"x": (2, 0)}, ShapeError, "at least 1, got 0 for x$"),
         ({"x": -3}, ShapeError, "at least 1, got -3 for x$"),
@@ -338,7 +410,7 @@ def test_any_text_is_read_or_refused_in_words(text):
 
 
 def test_a_column_of_probabilities_is_one_example():
-    f = cr.parse("cross_entropy(softmax(z), y)", ["z: k", "y: k"])
+    f = cr.parse("cross_entropy(softmax(z), y)", ["z: k", "y: one_hot"])
     (dz,) = cr.gradient(f.expression, f["z"])
     z, y = np.array([[0.3], [-1], [2]]), np.array([[0.0], [1], [0]])
 

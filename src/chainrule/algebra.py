@@ -70,7 +70,10 @@ def collected(node: Node) -> Iterator[Node]:
         terms = _terms(node, expand)
         if terms is None:
             return
-        yield from_terms(terms, node.shape, _common([t.factors for t in terms]) if len(terms) > 1 else {})
+        shared = _common([t.factors for t in terms]) if len(terms) > 1 else {}
+        if shared and all(t.factors == shared for t in terms):  # else only coefficients would stand in the brackets
+            yield from_terms(terms, node.shape)
+        yield from_terms(terms, node.shape, shared)
         if not any(f.op is add_op for t in terms for f in t.factors):
             return
 

@@ -8,9 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.adjoint import moving
-from chainrule.algebra import constant
 from chainrule.asked import check_expressions
+from chainrule.breaks import refuse_breaks, where_not_differentiable
 from chainrule.check.gradient import check_gradient
 from chainrule.check.replay import verify
 from chainrule.check.report import GradientReport
@@ -18,20 +17,21 @@ from chainrule.check.verification import Verification
 from chainrule.derive import Derived, Equation, check_scalar, derive_equations
 from chainrule.errors import DerivationError, UnknownNameError, nearest
 from chainrule.evaluate import evaluate_all
-from chainrule.expr import Node, define, define_op, full, symbol_op, toposort
-from chainrule.functions import function_of, is_function
+from chainrule.expr import Node, define, define_op, symbol_op, toposort
 from chainrule.hessians import NotFoundError, closed_form
-from chainrule.identities import ANY
-from chainrule.matrix_functions import norm
+from chainrule.identities import ANY, LAST
 from chainrule.points import DRAWS, Values, never_finite, random_values
-from chainrule.products import transposes_leave_sums
 from chainrule.program.source import source
 from chainrule.python_form import called
-from chainrule.remarks import facts_that_would_shorten, functions_of_few, sizes_in_kronecker_products
-from chainrule.render.numbers import number_text
+from chainrule.remarks import (
+    entries_of_symmetric,
+    facts_that_would_shorten,
+    functions_of_few,
+    sizes_in_kronecker_products,
+)
 from chainrule.render.text import equations_text, sentence_lines, text
 from chainrule.render.views import view_latex
-from chainrule.rewrite import Rewriter, Step
+from chainrule.rewrite import Step
 from chainrule.rules import minus_enters
 from chainrule.tangents import dotted, with_tangents
 
@@ -135,7 +135,7 @@ class Derivatives:
             ...
         chainrule.errors.DerivationError: not differentiable here: abs has a kink at 0, and entry [2, 1] of x is 0
         """
-        loss = next(e for e in reversed(self.equations) if e.phase == "loss").expression
+        loss = _loss(self.equations).expression
         with np.errstate(all="ignore"):
             refuse_breaks(loss, self.parameters, values)
             return dict(self._values(dict(values)))
@@ -178,7 +178,7 @@ class Derivatives:
     def _checked(self, values: Values, rng: np.random.Generator) -> GradientReport:
         """First derivatives against the loss, second ones against a random combination of the first."""
         at = {str(W.name): values[str(W.name)] for W in self.parameters}
-        last = next(e for e in reversed(self.equations) if e.phase == "loss")
+        last = _loss(self.equations)
         own = self._factor(last.name, values)  # of a loss and derivatives that are multiples, in some conventions
         first = {name: self._values(values)[f"d{name}"] * own / self._factor(f"d{name}", values) for name in at}
         loss = last.expression
@@ -257,9 +257,9 @@ def differentiate(loss: Node, *wrt: Node, hessian: bool = False) -> Derivatives:
     taken = _named_once(loss, wrt, hessian)
     name = next(each for each in ("loss", "f", "L", *(f"loss_{i}" for i in range(len(taken)))) if each not in taken)
     inner = [(n, "", "forward") for n in toposort(loss) if n.op is define_op]
-    finish = (transposes_leave_sums, minus_enters) if inner else (transposes_leave_sums,)
+    finish = (*LAST, minus_enters) if inner else LAST
     derived = derive_equations([*inner, (define(name, loss), "", "loss")], wrt, rules=ANY, finish=finish)  # type: ignore[list-item]
-    notes = where_not_differentiable(loss, wrt)
+    notes = [*where_not_differentiable(_loss(derived.equations).expression, wrt), *entries_of_symmetric(wrt)]
     if not hessian:
         return _annotated(derived, wrt, notes)
     found: list[Equation] = []
@@ -309,72 +309,9 @@ def _annotated(derived: Derived, wrt: tuple[Node, ...], notes: Sequence[str]) ->
     return Derivatives(derived, wrt, (*notes, *more))
 
 
-# ---- where there is no derivative
-
-
-KINK, JUMP = "has a kink", "jumps"
-
-
-def breaks(node: Node) -> dict[str, tuple[float, ...]]:
-    """Where a function has no derivative, as values of its operand, by what it does there."""
-    if not is_function(node):
-        return {}
-    function = function_of(node)
-    kinks = (0.0,) if node.op is norm.op else function.kinks(*node.value)
-    found = {KINK: kinks, JUMP: function.jumps(*node.value)}
-    return {what: places for what, places in found.items() if places}
-
-
-def where_not_differentiable(loss: Node, wrt: Iterable[Node]) -> list[str]:
-    """In words, where the loss may have no derivative by these."""
-    found: dict[str, None] = {}
-    for node in moving(toposort(loss), wrt):
-        for what, places in breaks(node).items():
-            at = " or ".join(number_text(p, exact=True) for p in places)
-            found[f"{text(node)} {what} where {text(node.args[0])} is {at}: {_used(node, what)}"] = None
-        if _has_ties(node):
-            what, there = (JUMP, UNDEFINED) if function_of(node).ties == "jump" else (KINK, "there the first counts")
-            found[f"{text(node)} {what} where {_tied(node)} are equal: {there}"] = None
-    return list(found)
-
-
-UNDEFINED = "there its derivative is not defined"
-
-
-def _used(node: Node, what: str) -> str:
-    """What stands for a derivative where there is none."""
-    if node.op is norm.op:
-        return UNDEFINED
-    if what == KINK:
-        return "there a subgradient is used"
-    slope = Rewriter(ANY)(node.op.vjp(full(1, node.shape), node, 0))
-    return f"{UNDEFINED}, elsewhere it is 0" if constant(slope) == 0 else UNDEFINED
-
-
-def refuse_breaks(loss: Node, wrt: Iterable[Node], values: Mapping[str, Any]) -> None:
-    """Raise where an operand of a function is at its kink, or where the function jumps."""
-    nodes, tied = ([n for n in moving(toposort(loss), wrt) if test(n)] for test in (breaks, _has_ties))
-    for node, array in zip(nodes, evaluate_all([node.args[0] for node in nodes], values), strict=True):
-        for what, place in ((what, place) for what, places in breaks(node).items() for place in places):
-            hit = (array == place).all(keepdims=True) if node.op is norm.op else array == place
-            if hit.any():
-                row, column = (int(i) + 1 for i in np.argwhere(hit)[0])
-                entry = "" if node.op is norm.op else f"entry [{row}, {column}] of "
-                name, at = node.op.rule, number_text(place, exact=True)
-                message = f"{name} {what} at {at}, and {entry}{text(node.args[0])} is {at}"
-                raise DerivationError(f"not differentiable here: {message}", node)
-    for node, array in zip(tied, evaluate_all([node.args[0] for node in tied], values), strict=True):
-        axis = function_of(node).axis
-        if np.any(np.sum(array == array.max(axis=axis, keepdims=True), axis=axis) > 1):
-            raise DerivationError(f"not differentiable here: {_tied(node)} are equal", node)
-
-
-def _has_ties(node: Node) -> bool:
-    return is_function(node) and bool(function_of(node).ties) and node.args[0].shape[function_of(node).axis or 0] != 1
-
-
-def _tied(node: Node) -> str:
-    return f"the largest entries of a {'row' if function_of(node).axis else 'column'} of {text(node.args[0])}"
+def _loss(equations: Iterable[Equation]) -> Equation:
+    """The last of them, in its simplified form."""
+    return [e for e in equations if e.phase == "loss"][-1]
 
 
 def _number(expressions: list[Node], values: Values) -> float:

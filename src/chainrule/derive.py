@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, reduce
 from importlib import import_module
 from typing import Literal
 
@@ -25,9 +25,8 @@ from chainrule.expr import (
     toposort_to_names,
 )
 from chainrule.functions import function_of, is_function
-from chainrule.identities import ANY
+from chainrule.identities import ANY, LAST
 from chainrule.line_sums import is_ones_column
-from chainrule.products import transposes_leave_sums
 from chainrule.rewrite import Rewriter, Rule, Step
 from chainrule.rules import ALGEBRA, FINISHING, STABLE, names_are_used
 from chainrule.shapes import Shape, Size, show
@@ -148,7 +147,8 @@ def pulled_back(expression: Node, G: Node, wrt: Sequence[Node]) -> tuple[Node, .
         adjoint = sweep({root: G}, leaves, lambda node, G, rewriter=rewriter: rewriter(G))  # type: ignore[misc]
         back = {leaf: w for w, leaf in stands_for.items()}
         for w, leaf in zip(group, leaves, strict=True):
-            found[w] = replaced(transposes_leave_sums(adjoint.get(leaf, full(0, w.shape))), back)
+            whole = reduce(lambda tidy, last: last(tidy), LAST, adjoint.get(leaf, full(0, w.shape)))
+            found[w] = replaced(whole, back)
     return tuple(found[w] for w in wrt)
 
 

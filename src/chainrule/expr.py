@@ -158,8 +158,7 @@ def rebuild(node: Node, args: tuple[Node, ...]) -> Node:
     if args == node.args:
         return node
     if node.op is scale_op:
-        number, exponents = node.value
-        return scale(args[0], number, *zip(args[1:], exponents, strict=True))
+        return scale(args[0], node.value[0], *zip(args[1:], node.value[1], strict=True))
     return apply(node.op, *args, value=node.value)
 
 
@@ -284,14 +283,13 @@ def ones(rows: Size) -> Node:
 
 def sum(expression: Node) -> Node:  # the public name is cr.sum
     """Add all entries: 1' M 1, a 1 x 1 matrix."""
-    rows, columns = expression.shape
-    return ones(rows).T @ expression @ ones(columns)
+    return ones(expression.shape[0]).T @ expression @ ones(expression.shape[1])
 
 
 def scale(expression: Node, number: Number | str = 1, *powers: tuple[Node, int]) -> Node:
     """A coefficient times a matrix; the coefficient is a rational times powers of 1 x 1 expressions.
 
-    Coefficients of coefficients combine here, so that numbers always stand in one place, in front.
+    Coefficients of coefficients combine here, so that numbers stand in one place, in front.
     """
     k = fraction(number)
     exponents: dict[Node, int] = {}
@@ -303,7 +301,13 @@ def scale(expression: Node, number: Number | str = 1, *powers: tuple[Node, int])
     for base, exponent in powers:
         if base.shape != (1, 1):
             raise ShapeError(f"a coefficient is made of 1 x 1 matrices, got {show(base.shape)}")
-        exponents[base] = exponents.get(base, 0) + exponent
+        inner, inside = base.value if base.op is scale_op else (fraction(1), ())
+        k *= inner**exponent
+        for s, e in zip(base.args if base.op is scale_op else (base,), (1, *inside), strict=True):
+            if s.op is full_op and math.isfinite(s.value) and (s.value or e * exponent > 0):
+                k *= fraction(s.value) ** (e * exponent)
+            else:
+                exponents[s] = exponents.get(s, 0) + e * exponent
     exponents = {base: e for base, e in exponents.items() if e}
     constant = expression.value if expression.op is full_op else math.nan
     if not k or not constant:
@@ -322,8 +326,7 @@ def is_coefficient(node: Node) -> bool:
     if node.shape != (1, 1):
         return False
     leaves = [n for n in toposort(node) if n.op is symbol_op]
-    declared = ("hyper", "size", "state")
-    return bool(leaves) and all(n.value.role in declared for n in leaves)
+    return bool(leaves) and all(n.value.role in ("hyper", "size", "state") for n in leaves)
 
 
 def is_atom(node: Node) -> bool:
@@ -335,12 +338,9 @@ def _like_shapes(a: Node, b: Node | Number) -> tuple[Node, Node]:
     """Both operands in one shape: a number, or a 1 x 1 matrix s as 1 s 1', fills the other's."""
     if not isinstance(b, Node):
         return a, full(b, a.shape)
-    if a.shape != b.shape:
-        if b.shape == (1, 1):
-            return a, _filled(b, a.shape)
-        if a.shape == (1, 1):
-            return _filled(a, b.shape), b
-    return a, b
+    if a.shape != b.shape == (1, 1):
+        return a, _filled(b, a.shape)
+    return (_filled(a, b.shape), b) if b.shape != a.shape == (1, 1) else (a, b)
 
 
 def _filled(s: Node, shape: Shape) -> Node:

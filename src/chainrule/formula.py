@@ -1,7 +1,7 @@
 """The grammar of typed formulas such as ``sum((X w - y)^2)``: text to a flat list of parts. Syntax only; no `eval`.
 
 sum     = [sign] term { ("+" | "-") term }
-term    = row { ("@" | ".*" | "∘" | "/" | "./" | "⊗" | "*") row }
+term    = row { "/" number { factor } } { ("@" | ".*" | "∘" | "/" | "./" | "⊗" | "*") row }      x/2 y is (x/2) y
 row     = factor { factor }                          side by side: the matrix product, which binds tighter
 factor  = [sign] operand { "'" | ".T" | "^" exponent | ".^" exponent }
 operand = number [ "/" number ] | name | name "(" sum { "," sum } ")" | "(" sum ")" | "||" sum "||" | "|" sum "|"
@@ -116,6 +116,11 @@ class Formula:
 
     def _term(self) -> int:
         whole = self._row()
+        while self._divides_by_number():
+            divisor = self._marks[self._at]
+            self._at += 1
+            whole = self._make(divisor.kind, (whole, self._operand()), divisor)
+            whole = self._beside(whole)
         while mark := self._take(*BINARY):
             first = self._at
             right = self._row()
@@ -124,6 +129,11 @@ class Formula:
                 self._two_divisions(mark, whole, right)
             whole = self._make(mark.kind, (whole, right), mark)
         return whole
+
+    def _divides_by_number(self) -> bool:
+        """Is it / 2, of a number as it stands? It binds alone."""
+        kinds = [mark.kind for mark in self._marks[self._at : self._at + 3]]
+        return kinds[0] in ("/", "./") and kinds[1] == "number" and kinds[2] not in ("'", "^", ".^")
 
     def _is_bracketed(self, place: int) -> bool:
         part = self.parts[place]
@@ -148,7 +158,10 @@ class Formula:
         )
 
     def _row(self) -> int:
-        whole = self._factor()
+        return self._beside(self._factor())
+
+    def _beside(self, whole: int) -> int:
+        """What stands side by side with it."""
         while self._begins_factor():
             mark = Mark("row", "", self._next.position)
             right = self._factor(signed=False)
@@ -161,7 +174,7 @@ class Formula:
         """Refuse 1'x and x'1, which books mean as sums: 1 is the number."""
         part = self.parts[place]
         if part.kind == "number" and part.number == 1:
-            message = "1 is a number here, and no column of ones: write sum(x) for 1'x or x'1"
+            message = "1 is a number here, and no column of ones: write sum(x) for 1'x or x'1, sum(X) for 1'X 1"
             self._fail(message, Mark("number", self.text[part.start : part.end], part.start))
 
     def _begins_factor(self) -> bool:

@@ -63,7 +63,7 @@ class Function:
     boolean: str | None = None  # a template whose value is True and False, in Python cheaper as a factor
     kinks: Callable[..., tuple[float, ...]] = lambda *parameters: ()  # where the derivative jumps
     jumps: Callable[..., tuple[float, ...]] = lambda *parameters: ()  # where the function itself jumps
-    ties: Literal["", "kink", "jump"] = ""  # what it has where two entries of a line are the largest
+    ties: Literal["", "kink", "jump"] = ""  # where two entries of a line are the largest, or two operands are equal
     check: Callable[..., bool] = lambda *parameters: (
         True
     )  # are these parameters in the domain, which its docstring states?

@@ -84,6 +84,7 @@ class NotFoundError(Exception):
     """An operation of which the matrix is not known."""
 
 
+COMMUTES = ", which needs a commutation matrix, vec(A') = K vec(A), that the language has not"
 Turned = tuple[Node, bool]  # the M of vec(A) = M vec(v), or, where it is True, of vec(A') = M vec(v)
 
 
@@ -111,7 +112,7 @@ def matrix_of(expression: Node, v: Node, rewriter: Rewriter) -> Node:
             whole = rewriter(M @ whole)
             found = {node: (eye(times(*node.shape)), turned)}
     if found[expression][1]:
-        raise NotFoundError(f"the transpose of {_sized(expression)}")
+        raise NotFoundError(f"the transpose of {_sized(expression)}{COMMUTES}")
     return whole
 
 
@@ -167,7 +168,7 @@ def _matrix(node: Node, found: Mapping[Node, Turned]) -> Turned:
 def _sum(parts: Sequence[Turned], node: Node) -> Turned:
     turned = parts[0][1]
     if any(each != turned for _, each in parts):
-        raise NotFoundError(f"a sum with the transpose of {_sized(node)}")
+        raise NotFoundError(f"a sum with the transpose of {_sized(node)}{COMMUTES}")
     return reduce(lambda a, b: a + b, (M for M, _ in parts)), turned
 
 

@@ -5,9 +5,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import islice
 
-from chainrule.algebra import collected, constant, is_long, length
+from chainrule.algebra import collected, constant, from_terms, is_long, length, sum_terms
 from chainrule.expr import (
     Node,
     add_op,
@@ -41,9 +42,16 @@ from chainrule.matrix_functions import (
     unvec,
     vec,
 )
-from chainrule.primitives import logistic, power, reciprocal
-from chainrule.products import PRODUCTS, chain, common_factors_leave_sums, is_symmetric, product
-from chainrule.rewrite import Rule, on
+from chainrule.primitives import logistic, power, reciprocal, sqrt
+from chainrule.products import (
+    PRODUCTS,
+    chain,
+    common_factors_leave_sums,
+    is_symmetric,
+    product,
+    transposes_leave_sums,
+)
+from chainrule.rewrite import Rewriter, Rule, on
 from chainrule.rules import algebra_with
 from chainrule.substitute import replaced
 from chainrule.transposes import transposes_go_to_functions
@@ -57,23 +65,20 @@ LINEAR = (trace, diag, diagonal, vec, unvec, kron, block_products, combined_bloc
 
 @on(scale_op)
 def coefficients_are_opened(node: Node) -> Node | None:
-    """(k s) A = k s A, and (1/s) A has s below: what stands in front is a number times powers."""
-    number, powers, opened = node.value[0], [], False
+    """(s t) A = s t A, (1/s) A has s below, and sqrt(s)^2 A = s A: what stands in front is a number times powers."""
+    powers, opened = [], False
     for s, e in zip(node.args[1:], node.value[1], strict=True):
-        if (k := constant(s)) is not None and (k or e > 0):
-            number *= k**e
-        elif s.op is scale_op:
-            number *= s.value[0] ** e
-            powers += [(s.args[0], e), *((t, e * f) for t, f in zip(s.args[1:], s.value[1], strict=True))]
-        elif s.op is hadamard_op or (s.op is matmul_op and all(a.shape == (1, 1) for a in s.args)):
+        if s.op is hadamard_op or (s.op is matmul_op and all(a.shape == (1, 1) for a in s.args)):
             powers += [(a, e) for a in s.args]
         elif s.op is reciprocal.op:
             powers.append((s.args[0], -e))
+        elif s.op is sqrt.op and e % 2 == 0:
+            powers.append((s.args[0], e // 2))
         else:
             powers.append((s, e))
             continue
         opened = True
-    return scale(node.args[0], number, *powers) if opened else None
+    return scale(node.args[0], node.value[0], *powers) if opened else None
 
 
 @on(scale_op)
@@ -88,9 +93,8 @@ def a_lone_coefficient_is_a_number(node: Node) -> Node | None:
 def scalars_leave_products(node: Node) -> Node | None:
     """A s = s A for a 1 x 1 expression s."""
     a, b = node.args
-    if b.shape == (1, 1):
-        return by(a, b)
-    return by(b, a) if a.shape == (1, 1) else None
+    moved = by(a, b) if b.shape == (1, 1) else by(b, a) if a.shape == (1, 1) else None
+    return moved if moved is None or moved.op is not scale_op else coefficients_are_opened(moved) or moved
 
 
 @on(*(f.op for f in LINEAR))
@@ -201,8 +205,10 @@ def numbers_are_their_own_diagonals(node: Node) -> Node | None:
 
 @on(diagonal.op)
 def diagonals_are_known(node: Node) -> Node | None:
-    """diag(Diag(a)) = a, diag(a b') = a ∘ b."""
+    """diag(Diag(a)) = a, diag(a b') = a ∘ b, diag(1 1') = 1."""
     a = node.args[0]
+    if (k := constant(a)) is not None:
+        return full(k, node.shape)
     if a.op is diag.op:
         return a.args[0]
     if a.op is matmul_op and a.args[0].shape[1] == 1:
@@ -286,6 +292,20 @@ def _is_plain_product(node: Node) -> bool:
     return node.op is hadamard_op and not any(x.op in (add_op, hadamard_op) or constant(x) for x in node.args)
 
 
+@on(hadamard_op)
+def coefficients_leave_products(node: Node) -> Node | None:
+    """a (s + t) = (s + t) a for numbers, where coefficients alone are added."""
+    return _coefficients_before(node) if node.shape == (1, 1) else None
+
+
+def _coefficients_before(node: Node) -> Node | None:
+    for a, b in (node.args, node.args[::-1]):
+        terms = sum_terms(b) if b.op is add_op and not is_long(b) else []
+        if terms and not any(t.factors for t in terms):
+            return by(a, from_terms(terms, (1, 1)))
+    return None
+
+
 @on(hadamard_op, power.op)
 def powers_of_numbers_are_coefficients(node: Node) -> Node | None:
     """s ∘ t = s t and s^k of 1 x 1 expressions, in front."""
@@ -299,14 +319,35 @@ def powers_of_numbers_are_coefficients(node: Node) -> Node | None:
 
 @on(scale_op)
 def squares_of_norms(node: Node) -> Node | None:
-    """‖A‖^2 = 1' (A ∘ A) 1, above a fraction."""
+    """‖A‖^2 = 1' (A ∘ A) 1, above a fraction, and so for other even powers."""
     powers = list(zip(node.args[1:], node.value[1], strict=True))
     for s, e in powers:
-        if s.op is norm.op and e >= 2:
+        if s.op is norm.op and e >= 2 and e % 2 == 0:
             A = s.args[0]
             square = ones(A.shape[0]).T @ (A * A) @ ones(A.shape[1])
-            return scale(node.args[0], node.value[0], *powers, (s, -2), (square, 1))
+            return scale(node.args[0], node.value[0], *powers, (s, -e), (square, e // 2))
     return None
+
+
+@on(scale_op)
+def squares_cancel_norms(node: Node) -> Node | None:
+    """(a'a)/‖a‖ = ‖a‖ and (1' (A ∘ A) 1)/‖A‖ = ‖A‖."""
+    powers = dict(zip(node.args[1:], node.value[1], strict=True))
+    for s in [s for s, e in powers.items() if s.op is norm.op and e < 0]:
+        for square in _squares(s.args[0]):
+            if square is node.args[0]:
+                return scale(full(1, node.shape), node.value[0], *powers.items(), (s, 2))
+            if powers.get(square, 0) > 0:
+                return scale(node.args[0], node.value[0], *powers.items(), (square, -1), (s, 2))
+    return None
+
+
+def _squares(A: Node) -> tuple[Node, ...]:
+    """The squares of ‖A‖ as they are written."""
+    rows, columns = A.shape
+    if 1 in A.shape:
+        return A @ A.T if rows == 1 else A.T @ A, (A * A) @ ones(columns) if rows == 1 else ones(rows).T @ (A * A)
+    return trace(A.T @ A), trace(A @ A.T), ones(rows).T @ (A * A) @ ones(columns)
 
 
 IDENTITIES: tuple[Rule, ...] = (
@@ -330,8 +371,10 @@ IDENTITIES: tuple[Rule, ...] = (
     diagonal_matrices_enter_sums,
     complements_of_logistics,
     sums_of_products_are_products,
+    coefficients_leave_products,
     powers_of_numbers_are_coefficients,
     squares_of_norms,
+    squares_cancel_norms,
     *KRONECKER,
 )
 ANY: tuple[Rule, ...] = (
@@ -340,3 +383,12 @@ ANY: tuple[Rule, ...] = (
     *algebra_with(transposes_go_to_functions),
     common_factors_leave_sums,
 )
+
+
+def coefficients_come_first(root: Node) -> Node:
+    """A ∘ (s + t) = (s + t) A, where coefficients alone are added: last, for no like terms are found in them."""
+    return Rewriter((on(hadamard_op)(_coefficients_before),))(root)
+
+
+LAST: tuple[Callable[[Node], Node], ...] = (transposes_leave_sums, coefficients_come_first)
+"""On a whole derivative, after every rule."""

@@ -7,14 +7,16 @@ from dataclasses import dataclass
 from typing import Literal
 
 import chainrule.activations  # enters its records  # noqa: F401
-from chainrule.expr import Node, ones, scale, size, sum
+from chainrule.expr import TURNED, Node, ones, scale, size, sum
 from chainrule.functions import FUNCTIONS, Function
 from chainrule.losses import FACTS, LOSSES, Loss
-from chainrule.matrix_functions import det, diag, diagonal, inv, kron, logdet, norm, trace, vec
+from chainrule.matrix_functions import det, diag, diagonal, inv, kron, logdet, norm, trace, unvec, vec
 from chainrule.primitives import abs
 
 # What is known of the shape of the value: that of the operand, of both operands (one may be 1 x 1), 1 x 1, ...
-Shaped = Literal["same", "pair", "loss", "row", "number", "number of square", "square", "diagonal", "column", "blocks"]
+Shaped = Literal[
+    "same", "pair", "loss", "row", "number", "number of square", "square", "diagonal", "column", "folded", "blocks"
+]
 
 
 @dataclass(frozen=True)
@@ -84,7 +86,7 @@ CALLS: Mapping[str, Call] = {
             2,
             len(each.parameters),
             each.targets == "distribution",
-            FACTS.get(each.targets, ()),
+            tuple(fact for fact in FACTS.get(each.targets, ()) if fact not in TURNED),  # that sums are 1 is declared
         )
         for name, each in LOSSES.items()
     },
@@ -108,6 +110,7 @@ CALLS: Mapping[str, Call] = {
     "inv": Call("square", inv),
     "diag": Call("diagonal", either_diagonal),
     "vec": Call("column", vec),
+    "unvec": Call("folded", unvec, 2),
     "kron": Call("blocks", kron, 2),
 }
 

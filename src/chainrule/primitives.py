@@ -144,8 +144,8 @@ def _binary(
         return G * (1 - chosen if operand else chosen)
 
     return record(
-        __name__, name, same_shape, vjp, None, called=name, kernel=kernel, operands=2, symmetric=True, summary=summary,
-        code=words, latex=rf"\{name[:3]}({{0}}, {{1}})", text=f"{name}({{0}}, {{1}})",
+        __name__, name, same_shape, vjp, None, called=name, kernel=kernel, operands=2, symmetric=True, ties="kink",
+        summary=summary, code=words, latex=rf"\{name[:3]}({{0}}, {{1}})", text=f"{name}({{0}}, {{1}})",
     )  # fmt: skip
 
 

@@ -174,6 +174,10 @@ class Reading:
                 return sizes.new(), sizes.one
             case "blocks":
                 return sizes.new(), sizes.new()
+            case "folded":
+                if not sizes.make_equal(first[1], sizes.one):
+                    self.fail(f"{part.word!r} folds a column, got {sizes.show(first)}", part)
+                return matrices[-1]
             case "diagonal":
                 return self._wait(first)
         return sizes.one, sizes.one
@@ -337,9 +341,10 @@ class Reading:
         """Names for sizes that nobody named, and the sizes of what is folded or made of blocks."""
         taken: set[str] = {*self.symbols, *self.declared, *self.counts, *(p.word for p in self.parts)}
         order = [pair for pair in (*self.symbols.values(), *self.shapes) if pair]
-        folded = [p for p, part in enumerate(self.parts) if self._is_folded(part)]
-        for place in folded:
-            operands = [self.shapes[a] or (self.sizes.one, self.sizes.one) for a in self.parts[place].args]
+        sized = [(p, part.args) for p, part in enumerate(self.parts) if self._is_folded(part)]
+        like = [part.args for part in self.parts if part.kind == "call" and CALLS[part.word].shaped == "folded"]
+        for place, args in (*sized, *((a, rest) for a, *rest in like)):  # of unvec the operand is as long as vec(like)
+            operands = [self.shapes[a] or (self.sizes.one, self.sizes.one) for a in args]
             known = [[self.sizes.settle(a, taken) for a in pair] for pair in operands]
             wanted = (
                 (times(*known[0]), 1) if len(known) == 1 else tuple(times(a, b) for a, b in zip(*known, strict=True))
@@ -347,8 +352,9 @@ class Reading:
             for unknown, size in zip(self.shapes[place] or (), wanted, strict=True):
                 if not self.sizes.make_equal(unknown, self.sizes.of(size)):
                     found = self.sizes.value(unknown)
+                    has, needs = (size, found) if self._is_folded(self.parts[place]) else (found, size)
                     self.fail(
-                        f"{self.written(place)} has size {size} where {found} is needed: declare the shapes",
+                        f"{self.written(place)} has size {has} where {needs} is needed: declare the shapes",
                         self.parts[place],
                     )
         for a in (a for pair in order for a in pair):

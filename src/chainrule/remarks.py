@@ -28,6 +28,16 @@ def sizes_in_kronecker_products(expressions: Iterable[Node]) -> list[str]:
     return [f"I is an identity matrix, and 1 a column of ones: {'; '.join(found)}"] if found else []
 
 
+def entries_of_symmetric(wrt: Iterable[Node]) -> list[str]:
+    """What the gradient by a symmetric matrix is, and what it is by the entries that are free."""
+    return [
+        f"d{S.name} takes the entries of {S.name} as independent; by those on and below the diagonal, as {S.name} is "
+        f"symmetric, the derivative is d{S.name} + d{S.name}' - Diag(diag(d{S.name})) (The Matrix Cookbook, 2.8)"
+        for S in wrt
+        if "symmetric" in S.value.facts and S.shape != (1, 1)
+    ]
+
+
 def functions_of_few(expressions: Iterable[Node]) -> list[str]:
     """What the functions are that only this library calls so."""
     functions = {n.op: function_of(n) for n in toposort(*expressions) if n.op in UNUSUAL}

@@ -24,6 +24,7 @@ from chainrule.shapes import Shape, Size, check_size, show
 Sized = Mapping[str, Any] | Iterable[str]
 Value = Node | Fraction
 NUMBER: Shape = (1, 1)
+SHORTEST = min(map(len, FACTS))  # a shorter word is a size
 LARGEST_POWER = 100  # of a matrix, which is a product of so many; a number's is exact up to here
 
 
@@ -70,6 +71,7 @@ def parse(text: str, sizes: Sized = ()) -> Typed:
 
     Side by side or `@` is the matrix product, `.*` the product entry by entry, `'` or `.T` the transpose, `^` a power
     (the matrix power of a square matrix, else entry by entry, as `.^` always is), `^-1` the inverse, `||x||` the norm.
+    A number below binds alone, `lam/2 x'x` is (lam/2) x'x; a name below is refused before what stands beside it.
     Functions are those of the rule book, and sum, mean, tr, det, logdet, inv, diag, vec, kron. Names in lower case are
     columns, or numbers where nothing else fits, unless their shape is declared; sizes that nobody declares follow from
     the formula.
@@ -78,7 +80,8 @@ def parse(text: str, sizes: Sized = ()) -> Typed:
     ----------
     text : str
     sizes : mapping of str to shape, or iterable of str
-        Such as `{"X": "n x d", "A": "n x n symmetric", "w": (4, 1)}` or `["X: n x d"]`.
+        Such as `{"X": "n x d", "A": "n x n symmetric", "w": (4, 1)}` or `["X: n x d"]`. A fact may stand alone,
+        `"Y: rows_sum_to_one"`, and the shape is inferred.
 
     Returns
     -------
@@ -103,32 +106,39 @@ def parse(text: str, sizes: Sized = ()) -> Typed:
     """
     check_text("a formula", text, "sum((X w - y)^2)")
     declared = declarations(sizes)
-    reading = Reading(text, {name: each.shape for name, each in declared.items()})
+    reading = Reading(text, {name: each.shape for name, each in declared.items() if each.shape})
     nobody = next((name for name in declared if name not in reading.symbols), None)
     if nobody is not None and nobody not in reading.counts:
-        raise UnknownNameError(
-            f"a size is declared for {nobody!r}, which is not in {text!r}{nearest(nobody, reading.symbols)}"
-        )
+        message = f"a size is declared for {nobody!r}, which is not in {text!r}{nearest(nobody, reading.symbols)}"
+        if typed := declared[nobody].text:
+            raise SpecError(message, typed, typed.index(nobody), len(nobody))
+        raise UnknownNameError(message)
     needed = {p.args[1]: CALLS[p.word].facts for p in reading.parts if p.kind == "call" and CALLS[p.word].facts}
     symbols: dict[str, Node] = {}
     for place, part in enumerate(reading.parts):
         if part.kind == "name" and part.word in reading.symbols:
             shape = reading.shape(place)
             said = declared[part.word].facts if part.word in declared else ()
-            facts = said or tuple(_of_a_column(f) if shape[1] == 1 != shape[0] else f for f in needed.get(place, ()))
-            symbols[part.word] = matrix(part.word, *shape, facts=facts)
+            symbols[part.word] = _symbol(reading, part, shape, said or needed.get(place, ()))
     notes: list[str] = []
     if reading.numbers:
         are = "is taken as a number" if len(reading.numbers) == 1 else "are taken as numbers"
         notes.append(f"{', '.join(reading.numbers)} {are}, because the whole must be one")
     whole, places = _node(reading, symbols, notes)
-    inferred = tuple(name for name in symbols if name not in declared)
+    inferred = tuple(name for name in symbols if name not in declared or not declared[name].shape)
     return Typed(whole, symbols, inferred, tuple(dict.fromkeys(notes)), text, places)
 
 
-def _of_a_column(fact: str) -> str:
-    """What a loss relies on of a row of targets, said of a column, which is one example then."""
-    return {"rows_sum_to_one": "columns_sum_to_one"}.get(fact, fact)
+def _symbol(reading: Reading, part: Part, shape: Shape, facts: tuple[str, ...]) -> Node:
+    """A matrix of which facts are declared, where they can hold; a column is one example."""
+    if shape[1] == 1 != shape[0]:
+        if "one_hot" in facts:
+            facts = ("columns_sum_to_one", *facts)
+        if "rows_sum_to_one" in facts:
+            reading.fail(f"{part.word} is a column, whose rows are single entries: declare columns_sum_to_one", part)
+    if "symmetric" in facts and shape[0] != shape[1]:
+        reading.fail(f"{part.word} is declared symmetric, and is {show(shape)}", part)
+    return matrix(part.word, *shape, facts=facts)
 
 
 # ---- declared shapes
@@ -136,10 +146,11 @@ def _of_a_column(fact: str) -> str:
 
 @dataclass(frozen=True)
 class Declaration:
-    """What somebody said of a name."""
+    """What somebody said of a name: its shape, or facts alone, and then the shape is inferred."""
 
-    shape: Shape
+    shape: Shape | None
     facts: tuple[str, ...] = ()
+    text: str = ""  # as it was typed
 
 
 def declarations(sizes: Sized) -> dict[str, Declaration]:
@@ -181,21 +192,31 @@ def _given(name: Any, shape: Any) -> Declaration:
 
 
 def _declaration(text: str) -> tuple[str, Declaration]:
-    """`name (:|=) rows [(x|,) columns] facts`."""
+    """`name (:|=) [rows [(x|,) columns]] facts`."""
     spaced = re.sub(r"(?<=\d)x(?=\d)", " x ", text)
     words = re.findall(r"-?\w+|[^\w\s]", spaced)
     head, sizes, facts = words[:2], words[2:3], words[3:]
+    alone = sizes and sizes[0] in FACTS
+    if alone:
+        sizes, facts = [], words[2:]
     if facts and facts[0] in ("x", ",", "×") and len(facts) > 1:
         sizes, facts = [*sizes, facts[1]], facts[2:]
-    if len(head) < 2 or head[1] not in (":", "=") or not head[0].isidentifier() or not sizes:
+    if len(head) < 2 or head[1] not in (":", "=") or not head[0].isidentifier() or not (sizes or alone):
         raise SpecError("a size is written as X: n x d, or X=3,4, or w: d for a column", text, 0, len(text))
     if facts and facts[0] in ("x", ",", "×", "."):
         raise SpecError(
             "a matrix has two sizes, each a name or a whole number, as in X: n x 3", text, text.rindex(facts[0]), 1
         )
+    if facts and len(sizes) == 1 and facts[0] not in FACTS and (facts[0].isdecimal() or len(facts[0]) < SHORTEST):
+        pair = f"{sizes[0]} x {facts[0]}"
+        raise SpecError(
+            f"an x or a comma stands between two sizes: {head[0]}: {pair}", text, text.rindex(facts[0]), len(facts[0])
+        )
     for fact in facts:
         if fact not in FACTS:
             raise SpecError(f"unknown fact {fact!r}{nearest(fact, FACTS)}", text, text.rindex(fact), len(fact))
+    if alone:
+        return head[0], Declaration(None, tuple(facts), text)
     shape = tuple(_size(word, text) for word in sizes)
     if len(shape) == 1 and head[0][0].isupper():
         a, between = head[0], {":": ": {} x 1", "=": "={},1"}[head[1]].format(sizes[0])
@@ -208,7 +229,7 @@ def _declaration(text: str) -> tuple[str, Declaration]:
     rows, columns = shape if len(shape) == 2 else (*shape, 1)
     if "symmetric" in facts and rows != columns:
         raise SpecError(f"a symmetric matrix is square, got {show((rows, columns))}", text, 0, len(text))
-    return head[0], Declaration((rows, columns), tuple(facts))
+    return head[0], Declaration((rows, columns), tuple(facts), text)
 
 
 def _size(word: str, text: str) -> Size:

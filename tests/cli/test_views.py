@@ -52,6 +52,17 @@ def test_given_numbers_are_worked_out(file, capsys):
     assert out.startswith("1. forward")
 
 
+def test_values_alone_are_worked_out(file, capsys):
+    command = ["derive", NET, "--loss=half_squared_error", "--values", str(file)]
+
+    assert main(command) == 0
+    alone = capsys.readouterr().out
+    assert main([*command, "--numbers"]) == 0
+
+    assert alone == capsys.readouterr().out
+    assert "0.5933" in alone
+
+
 def test_one_entry_is_explained(file, capsys):
     command = ["derive", NET, "--loss=half_squared_error", "--values", str(file)]
 
@@ -99,6 +110,8 @@ def test_an_npz_file_gives_numbers_too(tmp_path, capsys):
         (["--digits", "0"], "digits is a whole number of at least 1, got 0"),
         (["--numbers", "--digits=-1"], "digits is a whole number of at least 1, got -1"),
         (["--numbers", "--source", "numpy"], "--numbers and --source exclude each other"),
+        (["--values", "nowhere.json", "--source", "numpy"], "--values and --source exclude each other"),
+        (["--numbers", "--view", "steps"], "--numbers and --view exclude each other"),
         (["--numbers", "--values", "nowhere.json"], "cannot read 'nowhere.json'"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",

@@ -119,8 +119,8 @@ def derive(
     six_steps
         The same, in the six steps in which back-propagation is taught.
     values
-        Numbers for --entry, --numbers and --six-steps: a JSON or .npz file with X, Y, W1, b1, ..., in rows. What is
-        not given is drawn.
+        Numbers for --entry, --six-steps or, where neither is said, --numbers: a JSON or .npz file with X, Y, W1, b1,
+        ..., in rows. What is not given is drawn.
     digits
         Significant digits of the numbers.
     latex
@@ -139,9 +139,13 @@ def derive(
         raise ValueError("--latex and --source exclude each other: choose one")
     if part and not source:
         raise ValueError("--part chooses a part of a program: add --source numpy")
-    chosen = [name for name, on in (("--entry", entry), ("--numbers", numbers), ("--six-steps", six_steps)) if on]
+    alone = values is not None and not (entry or numbers or six_steps)  # what for, if not to be worked out?
+    depths = (("--entry", entry), ("--numbers", numbers), ("--values", alone), ("--six-steps", six_steps))
+    chosen = [name for name, on in depths if on]
     if len(chosen) > 1 or (chosen and source):
         raise ValueError(f"{chosen[0]} and {chosen[1] if len(chosen) > 1 else '--source'} exclude each other")
+    if chosen and view != "rules":
+        raise ValueError(f"{chosen[0]} and --view exclude each other: numbers are of the equations")
     words: dict[str, Any] = {"layout": layout, "weights": weights, "reduction": reduction, "scale": scale}
     words |= {"bias": bias, "sign": sign}
     network = Network(

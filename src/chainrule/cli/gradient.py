@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
@@ -12,7 +13,7 @@ from chainrule.cli.options import Flag, Formula, Names, Output, listed
 from chainrule.cli.output import WIDTH, complain, deliver, remark, say
 from chainrule.cli.status import NO, OK
 from chainrule.derivatives import Derivatives, differentiate
-from chainrule.errors import DerivationError, UnknownNameError, nearest
+from chainrule.errors import DerivationError, SpecError, nearest
 from chainrule.expr import FACTS
 from chainrule.operators import CALLS
 from chainrule.points import never_finite
@@ -58,7 +59,8 @@ def gradient(
     wrt
         Differentiate by this name; may be repeated, or given as w,b. By default by every name.
     size
-        The shape of a name, such as X=n,d or "X: n x d symmetric"; may be repeated. Others are inferred.
+        The shape of a name and facts, such as X=n,d or "X: n x d symmetric", or a fact alone, "Y: rows_sum_to_one"; may
+        be repeated. Others are inferred.
     hessian
         The matrix of second derivatives too, or, where none is found, its product with a direction.
     steps
@@ -77,10 +79,7 @@ def gradient(
     if expression.startswith("--"):  # a formula begins with one minus at most
         raise ValueError(f"unknown option {expression!r}; see chainrule gradient --help")
     formula = parse(expression, size)
-    names = [name for each in wrt for name in each.replace(",", " ").split()] or list(formula.symbols)
-    for name in names:
-        if name not in formula.symbols:
-            raise UnknownNameError(f"--wrt {name}: no such name in the formula{nearest(name, formula.symbols)}")
+    names = _names(wrt, formula) or list(formula.symbols)
     wanted = [formula[name] for name in dict.fromkeys(names)]
     try:
         derived = differentiate(formula.expression, *wanted, hessian=hessian)
@@ -105,6 +104,18 @@ def gradient(
     if verification is not None:
         (say if aloud else remark)(str(verification))
     return _judged(report, aloud=aloud)
+
+
+def _names(wrt: Iterable[str], formula: Typed) -> list[str]:
+    """What is differentiated by; a name that is not in the formula is shown where it was typed."""
+    found = []
+    for each in wrt:
+        for match in re.finditer(r"[^\s,]+", each):
+            if match[0] not in formula.symbols:
+                message = f"no matrix {match[0]!r} in the formula{nearest(match[0], formula.symbols)}"
+                raise SpecError(message, f"--wrt {each}", len("--wrt ") + match.start(), len(match[0]))
+            found.append(match[0])
+    return found
 
 
 def _heading(formula: Typed) -> str:

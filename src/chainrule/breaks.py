@@ -1,0 +1,125 @@
+"""Where a loss has no derivative: kinks, ties and jumps of its functions, in words, and at given values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from chainrule.adjoint import moving
+from chainrule.algebra import constant
+from chainrule.errors import DerivationError
+from chainrule.evaluate import evaluate, evaluate_all
+from chainrule.expr import Node, apply, full, matrix, toposort
+from chainrule.functions import function_of, is_function
+from chainrule.identities import ANY
+from chainrule.matrix_functions import norm
+from chainrule.render.numbers import number_text
+from chainrule.render.text import text
+from chainrule.rewrite import Rewriter
+
+KINK, JUMP = "has a kink", "jumps"
+UNDEFINED = "there its derivative is not defined"
+
+
+def where_not_differentiable(loss: Node, wrt: Iterable[Node]) -> list[str]:
+    """In words, where the loss may have no derivative by these, and what stands for one there."""
+    found: dict[str, None] = {}
+    for node in moving(toposort(loss), wrt):
+        for what, places in _breaks(node).items():
+            at = " or ".join(number_text(p, exact=True) for p in places)
+            found[f"{text(node)} {what} where {text(node.args[0])} is {at}: {_used(node, what, places)}"] = None
+        if _meet(node):
+            counts = _said(node.args[0 if _slope(node, 0) else 1])
+            found[f"{text(node)} {KINK} where {_meeting(node)}: there its derivative is that of {counts}"] = None
+        elif _has_ties(node):
+            what, there = (JUMP, UNDEFINED) if function_of(node).ties == "jump" else (KINK, "there the first counts")
+            found[f"{text(node)} {what} where {_tied(node)} are equal: {there}"] = None
+    return list(found)
+
+
+def refuse_breaks(loss: Node, wrt: Iterable[Node], values: Mapping[str, Any]) -> None:
+    """Raise where an operand of a function is at its kink, where two operands meet, or where the function jumps."""
+    nodes, tied, met = ([n for n in moving(toposort(loss), wrt) if test(n)] for test in (_breaks, _has_ties, _meet))
+    for node, array in zip(nodes, evaluate_all([node.args[0] for node in nodes], values), strict=True):
+        for what, place in ((what, place) for what, places in _breaks(node).items() for place in places):
+            hit = (array == place).all(keepdims=True) if node.op is norm.op else array == place
+            if hit.any():
+                entry = "" if node.op is norm.op else f"{_first(hit)} of "
+                name, at = node.op.rule, number_text(place, exact=True)
+                message = f"{name} {what} at {at}, and {entry}{text(node.args[0])} is {at}"
+                raise DerivationError(f"not differentiable here: {message}", node)
+    for node, array in zip(tied, evaluate_all([node.args[0] for node in tied], values), strict=True):
+        axis = function_of(node).axis
+        if np.any(np.sum(array == array.max(axis=axis, keepdims=True), axis=axis) > 1):
+            raise DerivationError(f"not differentiable here: {_tied(node)} are equal", node)
+    for node in met:
+        a, b = evaluate_all(list(node.args), values)
+        if (hit := a == b).any():
+            message = f"{text(node)} {KINK} where {_meeting(node)}, as in {_first(hit)} of it"
+            raise DerivationError(f"not differentiable here: {message}", node)
+
+
+# ---- of one operand
+
+
+def _breaks(node: Node) -> dict[str, tuple[float, ...]]:
+    """Where a function has no derivative, as values of its operand, by what it does there."""
+    if not is_function(node):
+        return {}
+    function = function_of(node)
+    kinks = (0.0,) if node.op is norm.op else function.kinks(*node.value)
+    found = {KINK: kinks, JUMP: function.jumps(*node.value)}
+    return {what: places for what, places in found.items() if places}
+
+
+def _used(node: Node, what: str, places: tuple[float, ...]) -> str:
+    """What stands for a derivative where there is none."""
+    if node.op is norm.op:
+        return UNDEFINED
+    if what == KINK:
+        slopes = dict.fromkeys(number_text(_slope(node, place)) for place in places)
+        return f"there its derivative is taken as {' or '.join(slopes)}"
+    slope = Rewriter(ANY)(node.op.vjp(full(1, node.shape), node, 0))
+    return f"{UNDEFINED}, elsewhere it is 0" if constant(slope) == 0 else UNDEFINED
+
+
+def _slope(node: Node, place: float) -> float:
+    """The derivative that the record of a function states by its first operand, where every operand is a number."""
+    x = matrix("x", 1, 1)
+    derivative = node.op.vjp(full(1, x.shape), apply(node.op, *(x for _ in node.args), value=node.value), 0)
+    return float(evaluate(derivative, {"x": np.full((1, 1), place)}).item())
+
+
+# ---- of two operands, or of two entries
+
+
+def _meet(node: Node) -> bool:
+    return is_function(node) and function_of(node).ties == "kink" and len(node.args) == 2
+
+
+def _meeting(node: Node) -> str:
+    """a = b, or a is 0 where b is that number."""
+    a, b = node.args if constant(node.args[0]) is None else node.args[::-1]
+    return f"{_said(a)} {'=' if constant(b) is None else 'is'} {_said(b)}"
+
+
+def _said(a: Node) -> str:
+    """An operand, or the number that fills it."""
+    k = constant(a)
+    return text(a) if k is None else number_text(float(k), exact=True)
+
+
+def _has_ties(node: Node) -> bool:
+    function = function_of(node) if is_function(node) and len(node.args) == 1 else None
+    return function is not None and bool(function.ties) and node.args[0].shape[function.axis or 0] != 1
+
+
+def _tied(node: Node) -> str:
+    return f"the largest entries of a {'row' if function_of(node).axis else 'column'} of {text(node.args[0])}"
+
+
+def _first(hit: np.ndarray[Any, Any]) -> str:
+    row, column = (int(i) + 1 for i in np.argwhere(hit)[0])
+    return f"entry [{row}, {column}]"
