@@ -17,7 +17,17 @@ from chainrule.functions import function_of, is_function
 from chainrule.shapes import Size, factors
 from chainrule.stack import block_op, hstack_op, vstack_op
 
-__all__ = ["PRIME", "filled", "random_matrix", "random_residues", "read_number", "residue", "small_sizes"]
+__all__ = [
+    "PRIME",
+    "breaks",
+    "far_values",
+    "filled",
+    "random_matrix",
+    "random_residues",
+    "read_number",
+    "residue",
+    "small_sizes",
+]
 
 PRIME = 2**61 - 1
 STACKS = (hstack_op, vstack_op, block_op)  # with sizes that are sums of others; those of whole functions are products
@@ -25,7 +35,7 @@ LARGE = 16  # larger sizes are replaced by small ones: 784-1024-1024-10 replays 
 
 
 def small_sizes(nodes: Sequence[Node]) -> tuple[list[dict[Size, int]], dict[Size, int]]:
-    """A prime of its own for each named size, in two orders, and for each large one.
+    """A prime of its own for each named size, in two orders, others in each, and for each large one.
 
     In the first order X, n x d, has more rows than columns, so that X' X has an inverse; in the second A X may have
     one. What targets show, coefficients may know.
@@ -37,8 +47,8 @@ def small_sizes(nodes: Sequence[Node]) -> tuple[list[dict[Size, int]], dict[Size
     kept = {s for s in found if isinstance(s, int) and (s <= LARGE or s in known or fixed)}
     primes = (p for p in count(7) if p not in kept and all(p % q for q in range(2, math.isqrt(p) + 1)))
     words = list(dict.fromkeys(word for s in found if isinstance(s, str) for word in factors(s)[1]))
-    rising = [next(primes) for _ in words]
-    orders = [_named(dict(zip(words, chosen, strict=True)), found) for chosen in (rising[::-1], rising)]
+    rising, others = ([next(primes) for _ in words] for _ in range(2))
+    orders = [_named(dict(zip(words, chosen, strict=True)), found) for chosen in (rising[::-1], others)]
     return orders, {s: next(primes) for s in found if isinstance(s, int) and s not in kept}
 
 
@@ -46,6 +56,27 @@ def _named(words: dict[Size, int], found: Iterable[Size]) -> dict[Size, int]:
     """The sizes of names, and of products of them and numbers."""
     split = {s: factors(s) for s in found}
     return words | {s: number * math.prod(words[w] for w in parts) for s, (number, parts) in split.items() if parts}
+
+
+def breaks(node: Node) -> list[float]:
+    """Where a function has a kink or jumps, as values of its operand, in order."""
+    f = function_of(node)
+    return sorted({*f.kinks(*node.value), *f.jumps(*node.value)})
+
+
+def far_values(node: Node, operand: int, args: Sequence[Array], rng: np.random.Generator) -> Array | None:
+    """An operand of a function of entries on both sides of every kink, or of the other operand; None without kinks."""
+    places = breaks(node)
+    if not function_of(node).elementwise or any(a.shape != args[0].shape for a in args):
+        return None
+    if len(args) == 2:
+        middle, scale = args[1 - operand], 1 + abs(args[1 - operand])
+    elif places:
+        widest = max(abs(places[0]), abs(places[-1]), places[-1] - places[0]) or 1.0
+        middle, scale = rng.choice(places, args[0].shape), np.full(args[0].shape, widest)
+    else:
+        return None
+    return np.asarray(middle + scale * rng.choice([-1.0, 1.0], middle.shape) * rng.uniform(0.05, 1, middle.shape))
 
 
 def random_residues(declared: Symbol, shape: tuple[int, int], draw: int, rng: np.random.Generator) -> Any:
@@ -61,8 +92,9 @@ def random_residues(declared: Symbol, shape: tuple[int, int], draw: int, rng: np
 
 
 def random_matrix(declared: Symbol, shape: tuple[int, int], draw: int, rng: np.random.Generator) -> Array:
-    """A random matrix of which the declared facts hold: of both signs, then positive, then of any sign and scale."""
-    sign, size = (draw, 1.0) if draw < 2 else (int(rng.choice([0, 1, -1])), 10 ** rng.uniform(-1.5, 1))
+    """A random matrix of which the declared facts hold: of both signs, positive, of any scale, large at last."""
+    far = (-1.5, 1) if draw < 8 else (0.5, 2)
+    sign, size = (draw, 1.0) if draw < 2 else (int(rng.choice([0, 1, -1])), 10 ** rng.uniform(*far))
     facts = set(declared.facts)
     if "one_hot" in facts:
         by_columns = "columns_sum_to_one" in facts

@@ -9,19 +9,18 @@ point: a rewriting directly, a derivative with differences of the function, the 
 from __future__ import annotations
 
 import math
-import operator
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import lru_cache
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
-from zlib import crc32
 
 import numpy as np
 
-from chainrule.check.difference import Array, random_direction
-from chainrule.check.draws import PRIME, filled, random_matrix, random_residues, read_number, residue, small_sizes
+from chainrule.check.claims import Claim, claims
+from chainrule.check.difference import Array, random_direction, smooth_slope
+from chainrule.check.draws import PRIME, breaks, far_values, read_number, small_sizes
 from chainrule.check.verification import Failure, Verification, relative_error
-from chainrule.check.whole import dangling_names, wrong_slopes
+from chainrule.check.whole import dangling_names, wrong_slopes, wrong_tangents
+from chainrule.check.world import World, is_quotient, is_whole
 from chainrule.expr import (
     Node,
     Symbol,
@@ -29,22 +28,15 @@ from chainrule.expr import (
     apply,
     define_op,
     full_op,
-    hadamard_op,
     matmul_op,
-    ones_op,
     rebuild,
     scale_op,
     symbol_op,
     toposort,
     toposort_to_names,
-    transpose_op,
-    walk,
 )
-from chainrule.functions import expand, function_of, is_function
-from chainrule.primitives import power, reciprocal
-from chainrule.render.text import text
+from chainrule.functions import function_of, is_function
 from chainrule.shapes import Size
-from chainrule.stack import block_op, hstack_op, vstack_op
 
 if TYPE_CHECKING:
     from chainrule.derive import Derived
@@ -60,8 +52,10 @@ def verify(derived: Derived, *, random_state: int | None = 0, tolerance: float =
     """Replay a derivation on random numbers.
 
     A rewriting must keep the value of its expression; a step of the chain rule must give <G, dY> = <share, dX> for
-    every dX. All sizes and all scalars are different, and names stand for their equations. Then the derivatives by
-    the parameters, divided by what they are declared to be multiples by, are compared with differences of the loss.
+    every dX. What the steps pass on must add up to the equations, and an update must be what its rule says. All sizes
+    and all scalars are different, and names stand for their equations. Then the derivatives, divided by what they are
+    declared to be multiples by, are compared with differences of the loss, and tangents and Hessians with differences
+    of what they are derivatives of.
 
     Parameters
     ----------
@@ -75,130 +69,68 @@ def verify(derived: Derived, *, random_state: int | None = 0, tolerance: float =
     -------
     Verification
     """
-    equations, steps = derived.equations, derived.steps
-    parts = (node for s in steps for node in (s.before, s.after, *([s.via[0]] if s.via else [])))
-    orders, large = small_sizes(list(toposort(*(e.expression for e in equations), *parts)))
+    parts = (node for s in derived.steps for node in (s.before, s.after, *([s.via[0]] if s.via else [])))
+    orders, large = small_sizes(list(toposort(*(e.expression for e in derived.equations), *parts)))
     for lengths in ([{**names, **large} for names in orders], orders):
-        streams = np.random.default_rng(random_state).spawn(3)
-        exact = World(lengths[0], streams[0], exact=True)
-        proven = [_is_proven(s, exact) for s in steps]
-        spawned = (enumerate(each.spawn(DRAWS)) for each in streams[1:])
-        draws, others = ([World(lengths[i // 3 % 2], r, draw=i) for i, r in rngs] for rngs in spawned)
-        errors = [_error(s, p, draws) for s, p in zip(steps, proven, strict=True)]
-        limits = [DIFFERENCE_TOLERANCE if s.via else tolerance for s in steps]
-        found = zip(steps, errors, limits, strict=True)
-        failures = [Failure(s.rule, s.equation, text(s.before), text(s.after), e) for s, e, at in found if not e <= at]
-        failures += [*dangling_names(equations), *wrong_slopes(derived, others)]
-        if not failures or not large:  # else a coefficient may know a size, as in 1' 1 = 784: judge at that size
+        found = _replayed(derived, lengths, random_state, tolerance)
+        if found.ok or not large:  # else a coefficient may know a size, as in 1' 1 = 784: judge at that size
             break
+    return found
+
+
+def _replayed(
+    derived: Derived, lengths: Sequence[Mapping[Size, int]], random_state: int | None, tolerance: float
+) -> Verification:
+    """The verdict at some sizes, in two orders."""
+    streams = np.random.default_rng(random_state).spawn(3)
+    exact = World(lengths[0], streams[0], exact=True)
+    spawned = (enumerate(each.spawn(DRAWS)) for each in streams[1:])
+    # the whole starts from other sizes, lest a number be right because it is a size
+    draws, others = ([World(lengths[(i // 3 + k) % 2], r, draw=i) for i, r in rngs] for k, rngs in enumerate(spawned))
+    steps = derived.steps
+    proven = [_is_proven(s, exact) for s in steps]
+    errors = [_error(s, p, draws) for s, p in zip(steps, proven, strict=True)]
+    limits = [DIFFERENCE_TOLERANCE if s.via else tolerance for s in steps]
+    failures = [_failure(s, e) for s, e, limit in zip(steps, errors, limits, strict=True) if not e <= limit]
+    blamed = {f.equation for f in failures}  # what a wrong step leads to is not blamed again
+    for claim in claims(derived, lambda a, b: _are_equal(a, b, exact)):
+        if claim.equation not in blamed and not (e := _error(claim, _is_proven(claim, exact), draws)) <= tolerance:
+            failures.append(_failure(claim, e))
+            blamed.add(claim.equation)
+    failures += [*dangling_names(derived), *wrong_slopes(derived, others), *wrong_tangents(derived, others)]
     worst = max((math.inf if math.isnan(e) else e for s, e in zip(steps, errors, strict=True) if not s.via), default=0)
     return Verification(not failures, len(steps), float(worst), tuple(failures), sum(proven))
 
 
-# ---- values
+def _failure(s: Step | Claim, error: float) -> Failure:
+    return Failure(s.rule, s.equation, s.before, s.after, error)
 
 
-CORE: dict[Any, Callable[..., Any]] = {
-    add_op: operator.add,
-    hadamard_op: operator.mul,
-    matmul_op: operator.matmul,
-    transpose_op: np.transpose,
-    define_op: lambda a: a,
-    hstack_op: lambda *parts: np.hstack(parts),
-    vstack_op: lambda *parts: np.vstack(parts),
-}
-_expanded = lru_cache(64)(expand)  # a definition is evaluated at many points
+def _are_equal(a: Node, b: Node, world: World) -> bool:
+    try:
+        return bool(np.array_equal(world(a), world(b)))
+    except ValueError:  # 1/0
+        return False
 
 
-@dataclass(frozen=True)
-class World:
-    """Numbers for all symbols, either exact, modulo the prime, or in floating point, and what follows from them."""
-
-    lengths: Mapping[Size, int]
-    rng: np.random.Generator
-    exact: bool = False
-    draw: int = 0
-    values: dict[Node, Any] = field(default_factory=dict)
-
-    def __call__(self, root: Node) -> Any:
-        values = self.values
-        for node in () if root in values else walk([root], lambda n: () if n in values else n.args):
-            if node not in values:
-                values[node] = self.of(node, [values[a] for a in node.args])
-        return values[root]
-
-    def shape(self, node: Node) -> tuple[int, int]:
-        rows, columns = (self.lengths.get(s, s) for s in node.shape)
-        return int(rows), int(columns)
-
-    def of(self, node: Node, args: list[Any]) -> Any:
-        """The value of one operation on the values of its operands."""
-        if node.op is symbol_op:
-            if node.value.role == "size":
-                return filled(self.lengths[node.value.name], (1, 1), self.exact)
-            return (random_residues if self.exact else random_matrix)(node.value, self.shape(node), self.draw, self.rng)
-        if node.op is full_op or node.op is ones_op:
-            return filled(1.0 if node.op is ones_op else node.value, self.shape(node), self.exact)
-        if node.op in CORE:
-            out = CORE[node.op](*args)
-        elif node.op is scale_op:
-            out = args[0] * self.coefficient(node, args)
-        elif node.op is block_op:
-            out = args[0][tuple(slice(*(kept or (None,))) for kept in node.value)]
-        elif self.exact:
-            return _any_function(node, args, self.shape(node))
-        else:
-            kernel = function_of(node).kernel
-            return self(_expanded(node)) if kernel is None else kernel(*args, *node.value)
-        return out % PRIME if self.exact else out
-
-    def coefficient(self, node: Node, args: list[Any]) -> Any:
-        number, exponents = node.value
-        k: Any = residue(number) if self.exact else float(number)
-        for s, e in zip(args[1:], exponents, strict=True):
-            k = k * pow(s.item(), e, PRIME) % PRIME if self.exact else k * np.power(s.item(), float(e))
-        return k
-
-
-def _any_function(node: Node, args: list[Any], shape: tuple[int, int]) -> Any:
-    """Quotients and powers as they are; any other function as a random one, of which the declared sums hold."""
-    if _is_quotient(node):
-        k = int(node.value[0]) if node.value else -1
-        return np.frompyfunc(lambda x: pow(x, k % (PRIME - 1), PRIME), 1, 1)(args[0])
-    f, salt = function_of(node), (crc32(node.op.name.removesuffix(".twin").encode()), *node.value)
-    if _is_whole(node):
-        salt, args = (salt, *(x for a in args for x in a.ravel())), [np.arange(math.prod(shape)).reshape(shape)]
-    if f.axis is None:
-        return np.frompyfunc(lambda *xs: hash((salt, *map(int, xs))) % PRIME, len(args), 1)(*args)
-    rows, width = (args[0], shape[1]) if f.axis else (args[0].T, shape[0])
-    out = np.array([[hash((salt, j, *row)) % PRIME for j in range(width)] for row in rows], object)
-    out = out.reshape(len(rows), width)
-    if "rows_sum_to_one" in f.facts:
-        out[:, -1] = (1 - out[:, :-1].sum(axis=1)) % PRIME
-    return out if f.axis else out.T
-
-
-# ---- steps
-
-
-def _is_proven(s: Step, world: World) -> bool:
+def _is_proven(s: Step | Claim, world: World) -> bool:
     """Is a step right whatever its functions are?"""
     if not _fits(s):
         return False
     if s.via is None:
-        return bool(np.array_equal(world(s.before), world(s.after)))
+        return _are_equal(s.before, s.after, world)
     if is_function(s.via[0]):
         return False
     dX, dY = _moved(s, world)
     return bool(((world(s.before) * dY).sum() - (world(s.after) * dX).sum()) % PRIME == 0)
 
 
-def _fits(s: Step) -> bool:
+def _fits(s: Step | Claim) -> bool:
     Y, part = (s.before, s.before) if s.via is None else (s.via[0], s.via[0].args[s.via[1]])
     return s.before.shape == Y.shape and s.after.shape == part.shape
 
 
-def _moved(s: Step, world: World) -> tuple[Any, Any]:
+def _moved(s: Step | Claim, world: World) -> tuple[Any, Any]:
     """A random change of an operand, and how an operation of the core changes with it."""
     assert s.via is not None
     Y, i = s.via
@@ -212,23 +144,39 @@ def _moved(s: Step, world: World) -> tuple[Any, Any]:
     return dX, world.of(Y, with_dX) - world.of(Y, with_0)  # an operation of the core is linear in its operand, and 1
 
 
-def _error(s: Step, proven: bool, draws: Sequence[World]) -> float:
-    """The relative error of a step at the first draw where what it starts from is finite; NaN if there is none."""
+def _error(s: Step | Claim, proven: bool, draws: Sequence[World]) -> float:
+    """The relative error of a step at the first draw where what it starts from is finite; NaN if there is none.
+
+    Further draws are made until every function with a kink, or a jump, has had values on both sides of it.
+    """
     if proven:
         return 0.0
     visible = list(toposort_to_names(s.before, s.after, *([s.via[0]] if s.via else [])))
     judge, excused = (_apart, _is_inexact) if s.via is None else (_off_adjoint, _is_rounded)
+    broken = [node for node in visible if is_function(node) and breaks(node)]
     if s.via is not None and is_function(s.via[0]):
-        judge, excused = _off_slope, lambda node: True
+        judge, excused, broken = _off_slopes, lambda node: True, []
     if not _fits(s) or not any(map(excused, visible)):
         return math.inf
+    worst, unseen = math.nan, {(node, side) for node in broken for side in range(len(breaks(node)) + 1)}
     with np.errstate(all="ignore"):
-        return next((e for e in (judge(s, world) for world in draws) if not math.isnan(e)), math.nan)
+        for world in draws:
+            if not math.isnan(error := judge(s, world)):
+                worst = max(error, 0.0 if math.isnan(worst) else worst)
+                unseen -= {(node, i) for node in broken for i in _sides(node, world)}
+                if not unseen:
+                    break
+    return worst
+
+
+def _sides(node: Node, world: World) -> set[int]:
+    """Between which of the kinks of a function, counted from below, the values of its operand lie."""
+    return set(np.searchsorted(breaks(node), world(node.args[0])).flat)
 
 
 def _is_inexact(node: Node) -> bool:
     """May two sides be equal that exact arithmetic tells apart? By what a function means, or by rounding."""
-    return (is_function(node) and not _is_quotient(node)) or _is_rounded(node)
+    return (is_function(node) and not is_quotient(node)) or _is_rounded(node)
 
 
 def _is_rounded(node: Node) -> bool:
@@ -236,16 +184,7 @@ def _is_rounded(node: Node) -> bool:
     return not all(read_number(number)[1] for number in numbers)
 
 
-def _is_quotient(node: Node) -> bool:
-    return node.op is reciprocal.op or (node.op is power.op and node.value[0].is_integer())
-
-
-def _is_whole(node: Node) -> bool:
-    """Is it a function of the matrix as a whole, neither of its entries nor of its rows?"""
-    return function_of(node).whole or (function_of(node).axis is None and any(a.shape != node.shape for a in node.args))
-
-
-def _apart(s: Step, world: World) -> float:
+def _apart(s: Step | Claim, world: World) -> float:
     """The largest difference, relative to what `before` adds up: its terms may cancel."""
     was, now = world(s.before), world(s.after)
     args = [abs(world(a)) for a in s.before.args]
@@ -254,19 +193,31 @@ def _apart(s: Step, world: World) -> float:
     return relative_error(abs(was - now), float(np.max(sums, initial=0)))
 
 
-def _off_adjoint(s: Step, world: World) -> float:
+def _off_adjoint(s: Step | Claim, world: World) -> float:
     dX, dY = _moved(s, world)
     above, below = world(s.before) * dY, world(s.after) * dX
     return relative_error(abs(above.sum() - below.sum()), float(abs(above).sum()))
 
 
-def _off_slope(s: Step, world: World) -> float:
+def _off_slopes(s: Step | Claim, world: World) -> float:
+    """The derivative of a function at the numbers of a draw, and beyond its kinks, where all names are free."""
+    assert s.via is not None
+    Y, i = s.via
+    error, far = _off_slope(s, world), far_values(Y, i, [world(a) for a in Y.args], world.rng)
+    if far is None or math.isnan(error):
+        return error
+    free = {n: world(n) for n in toposort_to_names(s.before, s.after, Y) if not n.args or n.op is define_op}
+    beyond = _off_slope(s, replace(world, values=free | {Y.args[i]: far}))
+    return error if math.isnan(beyond) else max(error, beyond)
+
+
+def _off_slope(s: Step | Claim, world: World) -> float:
     """The derivative of a function against differences, entry by entry; NaN near a kink."""
     assert s.via is not None
     Y, i = s.via
     inputs = [apply(symbol_op, shape=a.shape, value=Symbol(f"_{j}")) for j, a in enumerate(Y.args)]
     at, G, axis = [world(a) for a in Y.args], world(s.before), function_of(Y).axis
-    size = 10.0 ** -(3 + world.draw % 3 if _is_whole(Y) else 3)  # an inverse may bend soon
+    size = 10.0 ** -(3 + world.draw % 3 if is_whole(Y) else 3)  # an inverse may bend soon
     step, function = size * abs(at[i]) + 1e-6, rebuild(Y, tuple(inputs))
 
     def moved(t: float, where: Array) -> Array:
@@ -274,16 +225,10 @@ def _off_slope(s: Step, world: World) -> float:
         return np.asarray(World(world.lengths, world.rng, values=dict(values))(function))
 
     def slope(where: Array) -> Array:
-        """By differences, to 1e-9; NaN where there is a kink in the way, or at the point itself."""
-        here, ahead, behind = moved(0, where), *([moved(k * t, where) for t in (1, 2, 4)] for k in (1, -1))
-        near, wide, far = ((a - b) / (2 * t) for t, a, b in zip((1, 2, 4), ahead, behind, strict=True))
-        once, twice = (ahead[0] + behind[0] - 2 * here), (ahead[1] + behind[1] - 2 * here) / 4
-        top = np.max(abs(near), initial=0)
-        smooth = (abs(far - wide - 4 * (wide - near)) <= 2e-9 * top) & (abs(once - twice) <= 1e-5 * top)
-        return np.where(smooth, (4 * near - wide) / 3, math.nan)
+        return smooth_slope(lambda t: moved(t, where))
 
     after = world(s.after) * step
-    if _is_whole(Y):
+    if is_whole(Y):
         where = world.rng.uniform(0.5, 1, step.shape)
         pull = G * slope(where)
         return relative_error(abs(pull.sum() - (after * where).sum()), float(abs(pull).sum()))

@@ -4,28 +4,31 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from importlib import import_module
 
 import numpy as np
 
 from chainrule.check.difference import Array
+from chainrule.expr import Node
 
 __all__ = ["Failure", "Verification", "relative_error"]
 
 
 @dataclass(frozen=True)
 class Failure:
-    """A claim that is not true: both sides in words, and their relative distance, NaN if they were never finite."""
+    """A claim that is not true: both sides, and their relative distance, NaN if they were never finite."""
 
     rule: str
     equation: str
-    before: str
-    after: str
+    before: Node | str
+    after: Node | str
     error: float
 
     def __str__(self) -> str:
+        before, after = (side if isinstance(side, str) else _written(side) for side in (self.before, self.after))
         found = "never finite" if math.isnan(self.error) else f"relative error {self.error:.1e}"
         found = "not equal" if math.isinf(self.error) else found
-        return f"{self.rule}, in {self.equation}: {found}\n    before: {self.before}\n    after:  {self.after}"
+        return f"{self.rule}, in {self.equation}: {found}\n    before: {before}\n    after:  {after}"
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,11 @@ class Verification:
         exactly = f"{self.exact} of them modulo 2^61 - 1"
         head = f"{self.steps} steps replayed, {exactly}, worst relative error {self.worst:.1e}: {verdict}"
         return "\n".join([head, *(f"  {failure}" for failure in self.failures)])
+
+
+def _written(node: Node) -> str:
+    render = import_module("chainrule.render.text")  # upwards, and only to be read
+    return str(render.text(node))
 
 
 def relative_error(gaps: Array, scale: float) -> float:
