@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from networks import ACTIVATIONS, derived, in_columns, is_meaningful, network, random_values
 
-from chainrule.check.replay import verify
+from chainrule.check.proof import verify
 from chainrule.evaluate import evaluate_all
 from chainrule.expr import full, scalar, size, symbol_op, toposort
 from chainrule.losses import LOSSES

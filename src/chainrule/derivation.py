@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from chainrule.arrays import check_mapping
 from chainrule.asked import check_word
-from chainrule.check.replay import verify
+from chainrule.check.proof import verify
 from chainrule.check.verification import Verification
 from chainrule.conventions import Convention, Reading, stacked, translated
 from chainrule.derivatives import Derivatives
@@ -356,7 +356,7 @@ class Derivation:
         Verification
             True when every step is right; its text says how many were, and shows the wrong ones.
         """
-        return verify(self.derived, random_state=random_state)
+        return verify(self.derived, self.listing.equations, random_state=random_state)
 
 
 def _filled(lines: list[str]) -> list[str]:

@@ -12,7 +12,7 @@ from chainrule.adjoint import moving
 from chainrule.algebra import constant
 from chainrule.asked import check_expressions
 from chainrule.check.gradient import check_gradient
-from chainrule.check.replay import verify
+from chainrule.check.proof import verify
 from chainrule.check.report import GradientReport
 from chainrule.check.verification import Verification
 from chainrule.derive import Derived, Equation, check_scalar, derive_equations

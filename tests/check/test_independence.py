@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import chainrule as cr
-from chainrule.check.replay import verify
+from chainrule.check.proof import verify
 from chainrule.check.verification import Failure, Verification
 from chainrule.expr import OPS, matrix
 from chainrule.rewrite import Rewriter

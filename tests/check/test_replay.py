@@ -10,8 +10,8 @@ from random_networks import draw_case
 
 import chainrule as cr
 from chainrule import derive, reissue
-from chainrule.check import draws, world
-from chainrule.check.replay import verify
+from chainrule.check import replay
+from chainrule.check.proof import verify
 from chainrule.derive import Derived, Equation, derive_equations
 from chainrule.expr import (
     add_op,
@@ -580,13 +580,13 @@ def test_a_loss_that_is_nowhere_smooth_fails():
 
 
 def shapes_evaluated(monkeypatch, d):
-    shapes = set()
+    shapes, given = set(), replay.random_matrix
 
     def spy(declared, shape, draw, rng):
         shapes.add(shape)
-        return draws.random_matrix(declared, shape, draw, rng)
+        return given(declared, shape, draw, rng)
 
-    monkeypatch.setattr(world, "random_matrix", spy)
+    monkeypatch.setattr(replay, "random_matrix", spy)
     return verify(d), shapes
 
 
@@ -630,7 +630,7 @@ FACTS = [
 @pytest.mark.parametrize("draw", [0, 1, 2])
 def test_numbers_have_the_declared_facts(facts, draw):
     declared = matrix("T", 5, 5, facts=facts).value
-    T = draws.random_matrix(declared, (5, 5), draw, np.random.default_rng(0))
+    T = replay.random_matrix(declared, (5, 5), draw, np.random.default_rng(0))
     holds = {
         "rows_sum_to_one": lambda: T.sum(axis=1) == pytest.approx(1),
         "columns_sum_to_one": lambda: T.sum(axis=0) == pytest.approx(1),

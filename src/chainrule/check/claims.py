@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from chainrule.derive import Derived, Equation
     from chainrule.rewrite import Step
 
-__all__ = ["Claim", "claims", "last_loss", "symbols_by_name"]
+__all__ = ["Claim", "claims", "last_loss", "listed", "symbols_by_name"]
 
 ONE = full(1, (1, 1))
 Shares = dict[Node, list[Node]]
@@ -39,6 +39,14 @@ def claims(derived: Derived, equal: Equal) -> list[Claim]:
     """The equalities that make the steps lead to the equations; `equal` tells whether two values are the same."""
     found = (*_passed_on(derived, equal), *_updated(derived))
     return [c for c in dict.fromkeys(found) if c.before is not c.after]
+
+
+def listed(equations: Iterable[Equation], listing: Iterable[Equation]) -> Iterator[Claim]:
+    """That programs, which are printed from a listing, say the same as the equations."""
+    said = {e.name: e.expression for e in equations}
+    for e in listing:
+        if said.get(e.name, e.expression) is not e.expression:
+            yield Claim("listing", said[e.name], e.expression, e.name)
 
 
 def last_loss(equations: Sequence[Equation]) -> Equation | None:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from chainrule.errors import DataError, ShapeError
 
-__all__ = ["Array", "Point", "Slope", "length", "measure_noise", "random_direction", "real", "slope", "smooth_slope"]
+__all__ = ["Array", "Point", "Slope", "length", "measure_noise", "random_direction", "real", "slope"]
 
 Array = NDArray[np.float64]
 
@@ -138,16 +138,6 @@ def random_direction(shape: tuple[int, ...], rng: np.random.Generator) -> Array:
     """
     along = np.asarray(rng.choice([-1.0, 1.0], shape) * rng.uniform(0.5, 1.5, shape))
     return np.asarray(along / (np.linalg.norm(along) or 1.0))
-
-
-def smooth_slope(moved: Callable[[float], Array]) -> Array:
-    """The derivative of a matrix by t at 0, entry by entry, to 1e-9; NaN where a kink is in the way, or at 0 itself."""
-    here, ahead, behind = moved(0), *([moved(k * t) for t in (1, 2, 4)] for k in (1, -1))
-    near, wide, far = ((a - b) / (2 * t) for t, a, b in zip((1, 2, 4), ahead, behind, strict=True))
-    once, twice = (ahead[0] + behind[0] - 2 * here), (ahead[1] + behind[1] - 2 * here) / 4
-    top = np.max(abs(near), initial=0)
-    smooth = (abs(far - wide - 4 * (wide - near)) <= 2e-9 * top) & (abs(once - twice) <= 1e-5 * top)
-    return np.where(smooth, (4 * near - wide) / 3, math.nan)
 
 
 def measure_noise(point: Point, rng: np.random.Generator) -> Point:

@@ -1,4 +1,4 @@
-"""What a replay found: data and its printing, and how an error is measured."""
+"""What a verification found: data and its printing."""
 
 from __future__ import annotations
 
@@ -6,12 +6,9 @@ import math
 from dataclasses import dataclass
 from importlib import import_module
 
-import numpy as np
-
-from chainrule.check.difference import Array
 from chainrule.expr import Node
 
-__all__ = ["Failure", "Verification", "relative_error"]
+__all__ = ["Failure", "Verification"]
 
 
 @dataclass(frozen=True)
@@ -43,7 +40,7 @@ class Verification:
     worst : float
         The largest relative error of the rewritings that were compared in floating point.
     failures : tuple of Failure
-        Wrong steps, wrong names and wrong gradients.
+        Wrong steps, wrong names, equations that the steps do not lead to, and wrong derivatives.
     exact : int
         How many steps were shown to be right exactly, modulo a prime.
     """
@@ -65,13 +62,5 @@ class Verification:
 
 
 def _written(node: Node) -> str:
-    render = import_module("chainrule.render.text")  # upwards, and only to be read
+    render = import_module("chainrule.render.text")  # only to be read: nothing that judges knows it
     return str(render.text(node))
-
-
-def relative_error(gaps: Array, scale: float) -> float:
-    """The largest gap by the size of what is compared: NaN where that is not finite, infinite where the gap is not."""
-    if not math.isfinite(scale):
-        return math.nan
-    gap = float(np.max(gaps, initial=0))
-    return math.inf if not math.isfinite(gap) else gap / scale if scale else math.inf if gap else 0.0

@@ -10,15 +10,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from chainrule.check.claims import last_loss, symbols_by_name
-from chainrule.check.difference import Array, Point, length, random_direction, slope, smooth_slope
-from chainrule.check.verification import Failure, relative_error
+from chainrule.check.difference import Array, Point, length, random_direction, slope
+from chainrule.check.replay import World, relative_error, smooth_slope
+from chainrule.check.verification import Failure
 from chainrule.expr import Node, define_op, toposort, toposort_to_names
 
 if TYPE_CHECKING:
-    from chainrule.check.world import World
     from chainrule.derive import Derived, Equation
+    from chainrule.rewrite import Step
 
-__all__ = ["SLOPE_TOLERANCE", "dangling_names", "wrong_slopes", "wrong_tangents"]
+__all__ = ["SLOPE_TOLERANCE", "dangling_names", "unlisted", "wrong_slopes", "wrong_tangents"]
 
 GROUPS = 2  # all move in so many groups, so that differences cost time linear in depth
 DIRECTIONS = 2  # for each group
@@ -26,7 +27,7 @@ SLOPE_TOLERANCE = 1e-6  # a difference in float64 is good to 1e-8 or better; a m
 TANGENT_TOLERANCE = 1e-7  # entry by entry
 
 
-def dangling_names(derived: Derived) -> Iterator[Failure]:
+def dangling_names(equations: Sequence[Equation], steps: Sequence[Step]) -> Iterator[Failure]:
     """Names, in an equation or a step, that stand for something else than the equation of that name says."""
     said: dict[str, Node] = {}
 
@@ -36,10 +37,20 @@ def dangling_names(derived: Derived) -> Iterator[Failure]:
             if node.op is define_op and said.get(node.value) is not node and not own:
                 yield Failure("names", where, said.get(node.value, f"no equation for {node.value}"), node, math.inf)
 
-    for e in derived.equations:
+    for e in equations:
         yield from wrong(e.name, e.expression)
         said[e.name] = e.node
-    yield from dict.fromkeys(f for s in (derived.steps if said else ()) for f in wrong(s.equation, s.before, s.after))
+    yield from dict.fromkeys(f for s in (steps if said else ()) for f in wrong(s.equation, s.before, s.after))
+
+
+def unlisted(equations: Sequence[Equation], listing: Sequence[Equation]) -> Iterator[Failure]:
+    """Equations that programs leave out, or that stand in programs only, and names there that mean something else."""
+    said, listed = ({e.name: e.expression for e in each} for each in (equations, listing))
+    for name in {**said, **listed}:
+        if not (name in said and name in listed):
+            missing = f"no equation for {name}"
+            yield Failure("listing", name, said.get(name, missing), listed.get(name, missing), math.inf)
+    yield from dangling_names(listing, ())
 
 
 @dataclass(frozen=True)
@@ -163,7 +174,7 @@ def _off_tangent(
     if directions:
         moves = {n: world(directions[f"{n.name}_dot"]) for n in moving}
     else:
-        moves = {n: random_direction(world.shape(n), world.rng) for n in moving}
+        moves = {n: random_direction(world(n).shape, world.rng) for n in moving}
         along = [move.reshape(-1, 1, order="F") for move in moves.values()] or [np.zeros((claimed.shape[1], 1))]
         claimed = (claimed @ along[0]).reshape(at.shape, order="F")
     far = max((float(np.max(abs(m), initial=0)) for m in moves.values()), default=0.0) or 1.0
@@ -180,4 +191,4 @@ def _off_tangent(
     known = np.isfinite(gaps)
     if 2 * known.sum() < known.size:
         return math.nan
-    return relative_error(np.where(known, gaps, 0), float(np.max(abs(claimed), initial=0)))
+    return relative_error(np.where(known, gaps, 0), abs(claimed))
