@@ -22,7 +22,7 @@ import numpy as np
 from numpy.random import Generator
 
 from chainrule import expr
-from chainrule.expr import Node, Symbol
+from chainrule.expr import Node, Symbol, add_op, define_op, full_op, matmul_op, ones_op, scale_op, symbol_op
 from chainrule.functions import expand, function_of, is_function
 from chainrule.primitives import power, reciprocal
 from chainrule.shapes import Size, factors
@@ -36,12 +36,13 @@ __all__ = ["World", "error_of", "is_proven", "random_matrix", "relative_error", 
 
 PRIME = 2**61 - 1
 LARGE = 16  # larger sizes are replaced by small ones: 784-1024-1024-10 replays as fast as 4-5-3
+STACKS = (hstack_op, vstack_op, block_op)  # with sizes that are sums of others; those of whole functions are products
 CORE: dict[Any, Callable[..., Any]] = {
-    expr.add_op: operator.add,
+    add_op: operator.add,
     expr.hadamard_op: operator.mul,
-    expr.matmul_op: operator.matmul,
+    matmul_op: operator.matmul,
     expr.transpose_op: np.transpose,
-    expr.define_op: lambda a: a,
+    define_op: lambda a: a,
     hstack_op: lambda *parts: np.hstack(parts),
     vstack_op: lambda *parts: np.vstack(parts),
 }
@@ -69,14 +70,14 @@ class World:
     def of(self, node: Node, args: list[Any]) -> Any:
         """The value of one operation on the values of its operands."""
         rows, columns = shape = tuple(int(self.lengths.get(s, s)) for s in node.shape)
-        if node.op in (expr.full_op, expr.ones_op) or (node.op is expr.symbol_op and node.value.role == "size"):
-            number = 1.0 if node.op is expr.ones_op else self.lengths[node.name] if node.name else node.value
+        if node.op in (full_op, ones_op) or (node.op is symbol_op and node.value.role == "size"):
+            number = 1.0 if node.op is ones_op else self.lengths[node.name] if node.name else node.value
             return np.full(shape, *((_residue(number)[0], object) if self.exact else (number, float)))
-        if node.op is expr.symbol_op:
+        if node.op is symbol_op:
             return random_matrix(node.value, (rows, columns), self.draw, self.rng, self.exact)
         if node.op in CORE:
             out = CORE[node.op](*args)
-        elif node.op is expr.scale_op:
+        elif node.op is scale_op:
             out = args[0] * self.coefficient(node, args)
         elif node.op is block_op:
             out = args[0][tuple(slice(*(kept or (None,))) for kept in node.value)]
@@ -110,9 +111,8 @@ def _any_function(node: Node, args: list[Any], shape: tuple[int, int]) -> Any:
     if f.axis is None:
         return np.frompyfunc(lambda *xs: hash((salt, *map(int, xs))) % PRIME, len(args), 1)(*args)
     rows, width = (args[0], shape[1]) if f.axis else (args[0].T, shape[0])
-    out = np.array([[hash((salt, j, *row)) % PRIME for j in range(width)] for row in rows], object).reshape(
-        len(rows), width
-    )
+    hashes = [[hash((salt, j, *row)) % PRIME for j in range(width)] for row in rows]
+    out = np.array(hashes, object).reshape(len(rows), width)
     if "rows_sum_to_one" in f.facts:
         out[:, -1] = (1 - out[:, :-1].sum(axis=1)) % PRIME
     return out if f.axis else out.T
@@ -133,18 +133,15 @@ def small_sizes(nodes: Sequence[Node]) -> tuple[list[dict[Size, int]], dict[Size
     In the first order X, n x d, has more rows than columns, so that X' X has an inverse; in the second A X may have
     one. What targets show, coefficients may know.
     """
-    symbols = [node for node in nodes if node.op is expr.symbol_op]
-    found = dict.fromkeys(
-        [*(s for n in nodes for s in n.shape), *(n.value.name for n in symbols if n.value.role == "size")]
-    )
+    symbols = [node for node in nodes if node.op is symbol_op]
+    counts = (node.value.name for node in symbols if node.value.role == "size")
+    found = dict.fromkeys([*(s for node in nodes for s in node.shape), *counts])
     known = {s for node in symbols if node.value.role == "target" for s in node.shape}
-    fixed = any(
-        node.op in (hstack_op, vstack_op, block_op) or (is_function(node) and function_of(node).whole) for node in nodes
-    )
+    fixed = any(node.op in STACKS or (is_function(node) and function_of(node).whole) for node in nodes)
     kept = {s for s in found if isinstance(s, int) and (s <= LARGE or s in known or fixed)}
     primes = (p for p in count(7) if p not in kept and all(p % q for q in range(2, math.isqrt(p) + 1)))
     split = {s: factors(s) for s in found}
-    words = list(dict.fromkeys(word for s in found if isinstance(s, str) for word in split[s][1]))
+    words = list(dict.fromkeys(word for s in found for word in split[s][1]))
     rising, others = ([next(primes) for _ in words] for _ in range(2))
     orders: list[dict[Size, int]] = [dict(zip(words, chosen, strict=True)) for chosen in (rising[::-1], others)]
     for small in orders:
@@ -183,15 +180,13 @@ def random_matrix(declared: Symbol, shape: tuple[int, int], draw: int, rng: Gene
 
 def _residue(number: float | Fraction) -> tuple[int, bool]:
     """Modulo the prime, the short fraction or decimal that a number was made from, and whether there is one."""
-    value = float(number)
     if isinstance(number, Fraction) and number.denominator <= 10**12:
         q, is_short = number, True
-    elif not math.isfinite(value):
+    elif not math.isfinite(value := float(number)):
         q, is_short = Fraction(crc32(repr(value).encode())), False
     else:
         q, decimal = Fraction(value).limit_denominator(10**6), Fraction(repr(value))
-        is_short = float(q) == value or Fraction(f"{value:.12g}") == decimal
-        q = q if float(q) == value else decimal
+        q, is_short = (q, True) if float(q) == value else (decimal, Fraction(f"{value:.12g}") == decimal)
     return q.numerator * pow(q.denominator, -1, PRIME) % PRIME, is_short
 
 
@@ -200,24 +195,18 @@ def is_proven(s: Step | Claim, world: World) -> bool:
     if not _fits(s) or (s.via and is_function(s.via[0])):
         return False
     try:
-        was, now, _ = _sides(s, world)
+        return not np.any(_gap(s, world)[0] % PRIME)
     except ValueError:  # 1/0
         return False
-    return not np.any((was - now) % PRIME)
 
 
 def error_of(s: Step | Claim, draws: Sequence[World]) -> float:
-    """The relative error of a step at the first draw where what it starts from is finite; NaN if there is none.
-
-    Further draws are made until every function with a kink, or a jump, has had values on both sides of it.
-    """
+    """The relative error of a step at the first draws where it is finite, on both sides of every kink; else NaN."""
     via = [s.via[0]] if s.via else []
     visible = list(expr.toposort_to_names(s.before, s.after, *via))
     functions = {node: function_of(node) for node in visible if is_function(node)}
     sloped = via and via[0] in functions
-    numbers = [
-        n.value if n.op is expr.full_op else n.value[0] for n in visible if n.op in (expr.full_op, expr.scale_op)
-    ]
+    numbers = [n.value if n.op is full_op else n.value[0] for n in visible if n.op in (full_op, scale_op)]
     meant = sloped or (not via and not all(map(_is_quotient, functions)))
     if not _fits(s) or not (meant or not all(_residue(number)[1] for number in numbers)):
         return math.inf  # exact arithmetic has judged all there is
@@ -226,13 +215,10 @@ def error_of(s: Step | Claim, draws: Sequence[World]) -> float:
     worst = math.nan
     with np.errstate(all="ignore"):
         for world in draws:
-            if s.via and sloped:
-                error = _off_slopes(*s.via, s.before, s.after, places[s.via[0]], world)
-            else:
-                was, now, sums = _sides(s, world)
-                error = relative_error(abs(was - now), sums)
+            slopes = _off_slopes(*s.via, s.before, s.after, places[s.via[0]], world) if s.via and sloped else None
+            error = relative_error(*_gap(s, world)) if slopes is None else slopes
             if not math.isnan(error):
-                worst = max(error, 0.0 if math.isnan(worst) else worst)
+                worst = float(np.fmax(worst, error))
                 unseen -= {(n, i) for n, _ in unseen for i in np.searchsorted(places[n], world(n.args[0])).flat}
                 if not unseen:
                     break
@@ -240,8 +226,8 @@ def error_of(s: Step | Claim, draws: Sequence[World]) -> float:
 
 
 def relative_error(gaps: Any, sizes: Any) -> float:
-    """The largest gap by the largest size of what is compared: NaN where that is not finite, inf where the gap is not."""
-    gap, scale = (float(np.max(each, initial=0)) for each in (gaps, sizes))
+    """The largest gap by the largest size of what is compared: NaN where that is not finite, inf where the gap is."""
+    gap, scale = (float(np.max(abs(each), initial=0)) for each in (gaps, sizes))
     if not math.isfinite(scale):
         return math.nan
     return math.inf if not math.isfinite(gap) else gap / scale if scale else math.inf if gap else 0.0
@@ -252,24 +238,22 @@ def _fits(s: Step | Claim) -> bool:
     return s.before.shape == Y.shape and s.after.shape == part.shape
 
 
-def _sides(s: Step | Claim, world: World) -> tuple[Any, Any, Any]:
-    """What must be equal, and the size of what the first adds up to: its terms may cancel.
-
-    A rewriting keeps the value. An operation of the core is linear in its operand, and 1: <G, dY> = <share, dX>.
-    """
+def _gap(s: Step | Claim, world: World) -> tuple[Any, Any]:
+    """Between what must be equal, values or <G, dY> and <share, dX>; and the size of the terms, which may cancel."""
     was, now, op, rng = world(s.before), world(s.after), s.before.op, world.rng
     if s.via is None:
         a = [] if world.exact else [abs(world(part)) for part in s.before.args]
-        return was, now, a[0] @ a[1] if a and op is expr.matmul_op else sum(a) if a and op is expr.add_op else abs(was)
+        sums = a[0] @ a[1] if a and op is matmul_op else sum(a) if a and op is add_op else was
+        return was - now, sums
     Y, i = s.via
     args, at = [world(a) for a in Y.args], world(Y.args[i])
     dX = rng.integers(1, PRIME, at.shape).astype(object) if world.exact else rng.uniform(0.5, 1.5, at.shape)
-    if Y.op is expr.scale_op and i:
+    if Y.op is scale_op and i:  # else an operation of the core is linear in its operand, and 1
         one_less = pow(at.item(), -1, PRIME) if world.exact else 1 / at.item()
         dY = args[0] * (world.coefficient(Y, args) * Y.value[1][i - 1] * one_less * dX.item())
     else:
         dY = operator.sub(*(world.of(Y, [part if j == i else a for j, a in enumerate(args)]) for part in (dX, dX * 0)))
-    return (was * dY).sum(), (now * dX).sum(), abs(was * dY).sum()
+    return (was * dY).sum() - (now * dX).sum(), abs(was * dY).sum()
 
 
 def smooth_slope(moved: Callable[[float], Any]) -> Any:
@@ -290,14 +274,13 @@ def _off_slopes(Y: Node, i: int, G: Node, share: Node, places: list[float], worl
     middle = args[1 - i] if len(args) == 2 else world.rng.choice(places, args[0].shape)
     reach = 1 + abs(middle) if len(args) == 2 else max(*map(abs, places), places[-1] - places[0]) or 1.0
     far = middle + reach * world.rng.choice([-1.0, 1.0], middle.shape) * world.rng.uniform(0.05, 1, middle.shape)
-    free = {n: world(n) for n in expr.toposort_to_names(G, share, Y) if not n.args or n.op is expr.define_op}
-    beyond = _off_slope(Y, i, G, share, replace(world, values=free | {Y.args[i]: far}))
-    return error if math.isnan(beyond) else max(error, beyond)
+    free = {n: world(n) for n in expr.toposort_to_names(G, share, Y) if not n.args or n.op is define_op}
+    return float(np.fmax(error, _off_slope(Y, i, G, share, replace(world, values=free | {Y.args[i]: far}))))
 
 
 def _off_slope(Y: Node, i: int, G: Node, share: Node, world: World) -> float:
     """The derivative of a function against differences: entry by entry where it is one of entries; NaN near a kink."""
-    inputs = [expr.apply(expr.symbol_op, shape=a.shape, value=Symbol(f"_{j}")) for j, a in enumerate(Y.args)]
+    inputs = [expr.apply(symbol_op, shape=a.shape, value=Symbol(f"_{j}")) for j, a in enumerate(Y.args)]
     at, function = [world(a) for a in Y.args], expr.rebuild(Y, tuple(inputs))
     by_entries = function_of(Y).axis is None and not _is_whole(Y)
     step = 10.0 ** -(3 + world.draw % 3 if _is_whole(Y) else 3) * abs(at[i]) + 1e-6  # an inverse may bend soon
@@ -309,8 +292,8 @@ def _off_slope(Y: Node, i: int, G: Node, share: Node, world: World) -> float:
 
     pull, after = world(G) * smooth_slope(moved), world(share) * step
     if not by_entries:
-        return relative_error(abs(pull.sum() - after.sum()), abs(pull).sum())
+        return relative_error(pull.sum() - after.sum(), abs(pull).sum())
     known = np.isfinite(pull)  # at a kink any subgradient will do, and sums that are always 0 may always be at one
-    gaps, sizes = (np.where(known, abs(x), 0) for x in (pull - after, pull))
+    gaps, sizes = (np.where(known, x, 0) for x in (pull - after, pull))
     enough = np.isfinite(at[i]).all() and (2 * known.sum() >= known.size or not at[i].any())
     return relative_error(gaps, sizes) if enough else math.nan

@@ -187,8 +187,8 @@ def _off_tangent(
 
     if not np.isfinite(claimed).all():
         return math.nan
-    gaps = abs(smooth_slope(moved) / step - claimed)
+    gaps = smooth_slope(moved) / step - claimed
     known = np.isfinite(gaps)
     if 2 * known.sum() < known.size:
         return math.nan
-    return relative_error(np.where(known, gaps, 0), abs(claimed))
+    return relative_error(np.where(known, gaps, 0), claimed)
