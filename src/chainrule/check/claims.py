@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import reduce
 from typing import TYPE_CHECKING
 
-from chainrule.expr import Node, add_op, define_op, full, scale, symbol_op, toposort
+from chainrule.expr import Node, add_op, define_op, full, rebuild, scale, scale_op, symbol_op, toposort
 from chainrule.updates import UPDATES
 
 if TYPE_CHECKING:
@@ -93,7 +93,12 @@ def _passed_on(derived: Derived, equal: Equal) -> Iterator[Claim]:
             above.setdefault(node, []).extend((by, G) for G in shares)
     terms: Shares = {}  # of the loss
     spread(terms, loss.node, ONE)
-    net_terms = [_times(derived, term, "", loss.name) for term in terms]
+    net_terms: list[Node] = []  # of net.loss, which may be a sum times a factor in the loss
+    for term in terms:
+        inner: Shares = {}
+        spread(inner, body := term.args[0] if term.op is scale_op else term, ONE)
+        parts = (part if body is term else rebuild(term, (part, *term.args[1:])) for part in inner)
+        net_terms += [_times(derived, part, "", loss.name) for part in parts]
     if loss.name in derived.factors:  # the steps are about the loss without its factor
         terms = {}
 

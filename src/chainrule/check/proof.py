@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["verify"]
 
 DIFFERENCE_TOLERANCE = 1e-8  # of a function's derivative: right ones are good to 1e-9
-DRAWS = 12  # of all numbers, until every step has had finite values and every difference was smooth
+DRAWS = 24  # of all numbers, until every step has had finite values and every difference was smooth
 
 
 def verify(

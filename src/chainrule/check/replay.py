@@ -106,7 +106,7 @@ def _any_function(node: Node, args: list[Any], shape: tuple[int, int]) -> Any:
         k = int(node.value[0]) if node.value else -1
         return np.frompyfunc(lambda x: pow(x, k % (PRIME - 1), PRIME), 1, 1)(args[0])
     f, salt = function_of(node), (crc32(node.op.name.removesuffix(".twin").encode()), *node.value)
-    if _is_whole(node):
+    if _sees(node) == "whole":
         salt, args = (salt, *(x for a in args for x in a.ravel())), [np.arange(math.prod(shape)).reshape(shape)]
     if f.axis is None:
         return np.frompyfunc(lambda *xs: hash((salt, *map(int, xs))) % PRIME, len(args), 1)(*args)
@@ -122,9 +122,25 @@ def _is_quotient(node: Node) -> bool:
     return node.op is reciprocal.op or (node.op is power.op and node.value[0].is_integer())
 
 
-def _is_whole(node: Node) -> bool:
-    """Is it a function of the matrix as a whole, neither of its entries nor of its rows?"""
-    return function_of(node).whole or (function_of(node).axis is None and any(a.shape != node.shape for a in node.args))
+def _sees(node: Node) -> str:
+    """What a function sees at once: an entry, a line, or the whole matrix."""
+    f = function_of(node)
+    return (
+        "line"
+        if f.axis is not None
+        else "whole"
+        if f.whole or {a.shape for a in node.args} != {node.shape}
+        else "entry"
+    )
+
+
+def _kinks(node: Node) -> list[float]:
+    """Where a function has a kink or jumps, in order: its operand, or the difference of two."""
+    f = function_of(node)
+    return sorted(
+        {*f.kinks(*node.value), *f.jumps(*node.value)}
+        | ({0.0} if len(node.args) == 2 and _sees(node) == "entry" else set())
+    )
 
 
 def small_sizes(nodes: Sequence[Node]) -> tuple[list[dict[Size, int]], dict[Size, int]]:
@@ -150,7 +166,7 @@ def small_sizes(nodes: Sequence[Node]) -> tuple[list[dict[Size, int]], dict[Size
 
 
 def random_matrix(declared: Symbol, shape: tuple[int, int], draw: int, rng: Generator, exact: bool = False) -> Any:
-    """A random matrix of which the declared facts hold: of both signs, positive, of any scale, large at last."""
+    """A random matrix of which the declared facts hold: of both signs, positive, below 1, of any scale."""
     facts = set(declared.facts)
     sums = [axis for axis, fact in ((1, "rows_sum_to_one"), (0, "columns_sum_to_one")) if fact in facts]
     if "one_hot" in facts:
@@ -167,7 +183,8 @@ def random_matrix(declared: Symbol, shape: tuple[int, int], draw: int, rng: Gene
         return rng.choice([-1.0, 1.0], shape)
     if declared.role == "hyper" or "unit" in facts:
         return rng.uniform(0.1, 0.9, shape)  # rates of decay are below one
-    sign, size = (draw, 1.0) if draw < 2 else (int(rng.choice([0, 1, -1])), 10 ** rng.uniform(-1.5, 1 + (draw > 7)))
+    sign, size = int(rng.choice([0, 1, -1])), 10 ** rng.uniform(-1.5, 1 + (draw > 7))
+    sign, size = {0: (0, 1.0), 1: (1, 1.0), 2: (1, 0.2)}.get(draw, (sign, size))
     A = rng.standard_normal(shape)
     A = np.exp(A / 2) if facts - {"symmetric"} else size * (sign * np.exp(rng.uniform(0.1, 0.5) * A) if sign else A)
     A = A / math.sqrt(max(shape)) if declared.role == "parameter" else A  # products of many stay of order one
@@ -204,22 +221,21 @@ def error_of(s: Step | Claim, draws: Sequence[World]) -> float:
     """The relative error of a step at the first draws where it is finite, on both sides of every kink; else NaN."""
     via = [s.via[0]] if s.via else []
     visible = list(expr.toposort_to_names(s.before, s.after, *via))
-    functions = {node: function_of(node) for node in visible if is_function(node)}
-    sloped = via and via[0] in functions
+    functions = [node for node in via or visible if is_function(node)]
     numbers = [n.value if n.op is full_op else n.value[0] for n in visible if n.op in (full_op, scale_op)]
-    meant = sloped or (not via and not all(map(_is_quotient, functions)))
+    meant = functions if via else not all(map(_is_quotient, functions))
     if not _fits(s) or not (meant or not all(_residue(number)[1] for number in numbers)):
         return math.inf  # exact arithmetic has judged all there is
-    places = {n: sorted({*f.kinks(*n.value), *f.jumps(*n.value)}) for n, f in functions.items()}
-    unseen = {(n, i) for n in places if places[n] and not sloped for i in range(len(places[n]) + 1)}
-    worst = math.nan
+    places = {f: _kinks(f) for f in functions}
+    worst, unseen = math.nan, {(f, i) for f in places if places[f] for i in range(len(places[f]) + 1)}
     with np.errstate(all="ignore"):
         for world in draws:
-            slopes = _off_slopes(*s.via, s.before, s.after, places[s.via[0]], world) if s.via and sloped else None
+            slopes = _off_slopes(*s.via, s.before, s.after, world) if s.via and functions else None
             error = relative_error(*_gap(s, world)) if slopes is None else slopes
-            if not math.isnan(error):
+            if math.isfinite(error) or (math.isinf(error) and math.isnan(worst)):  # later draws may overflow
                 worst = float(np.fmax(worst, error))
-                unseen -= {(n, i) for n, _ in unseen for i in np.searchsorted(places[n], world(n.args[0])).flat}
+                beside = {f: world(f.args[0]) - (world(f.args[1]) if len(f.args) == 2 else 0) for f, _ in unseen}
+                unseen -= {(f, i) for f, at in beside.items() for i in np.searchsorted(places[f], at).flat}
                 if not unseen:
                     break
     return worst
@@ -266,34 +282,34 @@ def smooth_slope(moved: Callable[[float], Any]) -> Any:
     return np.where(smooth, (4 * near - wide) / 3, math.nan)
 
 
-def _off_slopes(Y: Node, i: int, G: Node, share: Node, places: list[float], world: World) -> float:
+def _off_slopes(Y: Node, i: int, G: Node, share: Node, world: World) -> float:
     """The derivative of a function at the numbers of a draw, and beyond its kinks, where all names are free."""
-    error, args = _off_slope(Y, i, G, share, world), [world(a) for a in Y.args]
-    if math.isnan(error) or function_of(Y).axis is not None or _is_whole(Y) or not (len(args) == 2 or places):
+    error, args, X, places = _off_slope(Y, i, G, share, world), [world(a) for a in Y.args], Y.args[i], _kinks(Y)
+    if not math.isfinite(error) or not expr.is_atom(X) or not places:
         return error
     middle = args[1 - i] if len(args) == 2 else world.rng.choice(places, args[0].shape)
     reach = 1 + abs(middle) if len(args) == 2 else max(*map(abs, places), places[-1] - places[0]) or 1.0
     far = middle + reach * world.rng.choice([-1.0, 1.0], middle.shape) * world.rng.uniform(0.05, 1, middle.shape)
     free = {n: world(n) for n in expr.toposort_to_names(G, share, Y) if not n.args or n.op is define_op}
-    return float(np.fmax(error, _off_slope(Y, i, G, share, replace(world, values=free | {Y.args[i]: far}))))
+    beyond = _off_slope(Y, i, G, share, replace(world, values=free | {X: far}))
+    return max(error, beyond) if math.isfinite(beyond) else error
 
 
 def _off_slope(Y: Node, i: int, G: Node, share: Node, world: World) -> float:
     """The derivative of a function against differences: entry by entry where it is one of entries; NaN near a kink."""
     inputs = [expr.apply(symbol_op, shape=a.shape, value=Symbol(f"_{j}")) for j, a in enumerate(Y.args)]
     at, function = [world(a) for a in Y.args], expr.rebuild(Y, tuple(inputs))
-    by_entries = function_of(Y).axis is None and not _is_whole(Y)
-    step = 10.0 ** -(3 + world.draw % 3 if _is_whole(Y) else 3) * abs(at[i]) + 1e-6  # an inverse may bend soon
-    step = step if by_entries else step * world.rng.uniform(0.5, 1, step.shape)
+    step = 10.0 ** -(3 + world.draw % 3 if _sees(Y) == "whole" else 3) * abs(at[i]) + 1e-6  # an inverse may bend soon
+    step = step if _sees(Y) == "entry" else step * world.rng.uniform(0.5, 1, step.shape)
 
     def moved(t: float) -> Any:
         values = {x: a + t * step if j == i else a for j, (x, a) in enumerate(zip(inputs, at, strict=True))}
         return np.asarray(World(world.lengths, world.rng, values=dict(values))(function))
 
     pull, after = world(G) * smooth_slope(moved), world(share) * step
-    if not by_entries:
+    if _sees(Y) != "entry":
         return relative_error(pull.sum() - after.sum(), abs(pull).sum())
     known = np.isfinite(pull)  # at a kink any subgradient will do, and sums that are always 0 may always be at one
-    gaps, sizes = (np.where(known, x, 0) for x in (pull - after, pull))
+    gaps, sizes = (np.where(known, x, 0) for x in (pull - after, abs(pull) + abs(1e-20 * world(G) * step)))
     enough = np.isfinite(at[i]).all() and (2 * known.sum() >= known.size or not at[i].any())
     return relative_error(gaps, sizes) if enough else math.nan
