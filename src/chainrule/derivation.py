@@ -349,7 +349,8 @@ class Derivation:
         """Replay every step by an independent checker, and compare the whole with finite differences.
 
         Sums, products and transposes are checked exactly, modulo a prime, at random points; what depends on the meaning
-        of a function in floating point.
+        of a function in floating point. What the steps pass on must add up to the equations, updates are those of their
+        rule, and programs are printed from the same equations.
 
         Returns
         -------

@@ -1,9 +1,9 @@
 """Proof by replay: a checker of steps that shares no code with what rewrites, derives or evaluates.
 
-Sums, products, transposes and quotients are computed exactly, modulo a large prime, on random matrices. There a tanh
-is *any* function, a random one of each entry, or of each row: equal values prove two expressions equal, but for a
-chance of about degree/2^61 (Schwartz 1980, Zippel 1979). What needs the meaning of a function is compared in floating
-point: a rewriting directly, a derivative with differences of the function, on both sides of every kink.
+Sums, products, transposes and quotients are computed exactly, modulo a large prime, on random matrices. There a tanh is
+*any* function, a random one of each entry or row: equal values prove two expressions equal, but for a chance of about
+degree/2^61 (Schwartz 1980, Zippel 1979). What needs the meaning of a function is compared in floating point: a
+rewriting directly, a derivative with differences of its function, on both sides of every kink.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import lru_cache
-from itertools import count
 from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
@@ -123,45 +122,33 @@ def _is_quotient(node: Node) -> bool:
 
 
 def _sees(node: Node) -> str:
-    """What a function sees at once: an entry, a line, or the whole matrix."""
+    """What a function sees at once: a line, an entry, or the whole matrix."""
     f = function_of(node)
-    return (
-        "line"
-        if f.axis is not None
-        else "whole"
-        if f.whole or {a.shape for a in node.args} != {node.shape}
-        else "entry"
-    )
+    parts = "entry" if not f.whole and all(a.shape == node.shape for a in node.args) else "whole"
+    return parts if f.axis is None else "line"
 
 
 def _kinks(node: Node) -> list[float]:
     """Where a function has a kink or jumps, in order: its operand, or the difference of two."""
     f = function_of(node)
-    return sorted(
-        {*f.kinks(*node.value), *f.jumps(*node.value)}
-        | ({0.0} if len(node.args) == 2 and _sees(node) == "entry" else set())
-    )
+    ties = {0.0} if len(node.args) == 2 and _sees(node) == "entry" else set()
+    return sorted({*f.kinks(*node.value), *f.jumps(*node.value)} | ties)
 
 
 def small_sizes(nodes: Sequence[Node]) -> tuple[list[dict[Size, int]], dict[Size, int]]:
-    """A prime of its own for each named size, in two orders, others in each, and for each large one.
-
-    In the first order X, n x d, has more rows than columns, so that X' X has an inverse; in the second A X may have
-    one. What targets show, coefficients may know.
-    """
+    """A prime of its own for each named size, in two orders, others in each, and for each large one."""
     symbols = [node for node in nodes if node.op is symbol_op]
     counts = (node.value.name for node in symbols if node.value.role == "size")
     found = dict.fromkeys([*(s for node in nodes for s in node.shape), *counts])
-    known = {s for node in symbols if node.value.role == "target" for s in node.shape}
+    known = {s for node in symbols if node.value.role == "target" for s in node.shape}  # by coefficients, too
     fixed = any(node.op in STACKS or (is_function(node) and function_of(node).whole) for node in nodes)
     kept = {s for s in found if isinstance(s, int) and (s <= LARGE or s in known or fixed)}
-    primes = (p for p in count(7) if p not in kept and all(p % q for q in range(2, math.isqrt(p) + 1)))
+    primes = (p for p in range(7, 10**6) if p not in kept and all(p % q for q in range(2, math.isqrt(p) + 1)))
     split = {s: factors(s) for s in found}
     words = list(dict.fromkeys(word for s in found for word in split[s][1]))
-    rising, others = ([next(primes) for _ in words] for _ in range(2))
-    orders: list[dict[Size, int]] = [dict(zip(words, chosen, strict=True)) for chosen in (rising[::-1], others)]
-    for small in orders:
-        small |= {s: number * math.prod(small[w] for w in parts) for s, (number, parts) in split.items() if parts}
+    # X, n x d, has more rows than columns first, so that X' X has an inverse, then fewer, so that A X may have one
+    named = [dict(zip(order, primes, strict=False)) for order in (words[::-1], words)]
+    orders = [{s: k * math.prod(at[w] for w in parts) for s, (k, parts) in split.items() if parts} for at in named]
     return orders, {s: next(primes) for s in found if isinstance(s, int) and s not in kept}
 
 
@@ -259,14 +246,12 @@ def _gap(s: Step | Claim, world: World) -> tuple[Any, Any]:
     was, now, op, rng = world(s.before), world(s.after), s.before.op, world.rng
     if s.via is None:
         a = [] if world.exact else [abs(world(part)) for part in s.before.args]
-        sums = a[0] @ a[1] if a and op is matmul_op else sum(a) if a and op is add_op else was
-        return was - now, sums
-    Y, i = s.via
-    args, at = [world(a) for a in Y.args], world(Y.args[i])
-    dX = rng.integers(1, PRIME, at.shape).astype(object) if world.exact else rng.uniform(0.5, 1.5, at.shape)
+        return was - now, (a[0] @ a[1] if a and op is matmul_op else sum(a) if a and op is add_op else was)
+    (Y, i), args = s.via, [world(a) for a in s.via[0].args]
+    dX = rng.integers(1, PRIME, now.shape).astype(object) if world.exact else rng.uniform(0.5, 1.5, now.shape)
     if Y.op is scale_op and i:  # else an operation of the core is linear in its operand, and 1
-        one_less = pow(at.item(), -1, PRIME) if world.exact else 1 / at.item()
-        dY = args[0] * (world.coefficient(Y, args) * Y.value[1][i - 1] * one_less * dX.item())
+        k, at = world.coefficient(Y, args) * Y.value[1][i - 1] * dX.item(), args[i].item()
+        dY = args[0] * (k * pow(at, -1, PRIME) if world.exact else k / at)
     else:
         dY = operator.sub(*(world.of(Y, [part if j == i else a for j, a in enumerate(args)]) for part in (dX, dX * 0)))
     return (was * dY).sum() - (now * dX).sum(), abs(was * dY).sum()
