@@ -582,9 +582,9 @@ def test_a_loss_that_is_nowhere_smooth_fails():
 def shapes_evaluated(monkeypatch, d):
     shapes, given = set(), replay.random_matrix
 
-    def spy(declared, shape, draw, rng):
+    def spy(declared, shape, *others):
         shapes.add(shape)
-        return given(declared, shape, draw, rng)
+        return given(declared, shape, *others)
 
     monkeypatch.setattr(replay, "random_matrix", spy)
     return verify(d), shapes
