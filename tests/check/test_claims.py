@@ -69,6 +69,17 @@ def test_a_step_of_the_chain_rule_that_is_left_out_or_taken_twice_is_caught(opti
                 assert s.equation in {f.equation for f in found.failures if f.rule == "chain rule"}, s
 
 
+@pytest.mark.parametrize("place", ["delta", "gradient", "step"])
+@pytest.mark.parametrize("sign", ["descent", "ascent"])
+def test_a_sum_in_a_convention_of_means_replays(place, sign):
+    """The loss is (A + B)/n of a sum A + B, whose terms the steps start from."""
+    net = cr.Network("2 -> 5 tanh -> 3", penalty=cr.l2(0.3), reduction="sum")
+    d = net.derive(convention=cr.Convention("rows", "XW", "mean", place, "row", sign))
+
+    assert d.verify()
+    assert not verify(replace(d.derived, steps=()))
+
+
 def test_a_derivation_without_steps_is_not_one():
     found = verify(replace(SMALL.derive().derived, steps=()))
 
@@ -157,6 +168,39 @@ def test_an_update_that_is_left_out_is_caught():
     assert [f.equation for f in found.failures] == ["b1_next"]
 
 
+# ---- what programs are printed from
+
+
+@pytest.mark.parametrize("name", [e.name for e in SMALL.derive().equations])
+def test_a_program_that_would_say_something_else_is_caught(name):
+    d = SMALL.derive()
+    wrong = with_equation(d.derived, name, lambda body: scale(body, "1.001")).equations
+
+    found = replace(d, listing=replace(d.listing, equations=wrong)).verify()
+
+    assert d.verify()
+    assert ("listing", name) == (found.failures[0].rule, found.failures[0].equation)
+
+
+@pytest.mark.parametrize(
+    "change", [lambda all_: all_[1:], lambda all_: (all_[1], all_[0], *all_[2:])], ids=["one less", "turned round"]
+)
+def test_a_program_that_leaves_out_an_equation_or_puts_it_too_late_is_caught(change):
+    d = SMALL.derive()
+
+    found = replace(d, listing=replace(d.listing, equations=change(d.equations))).verify()
+
+    assert {f.rule for f in found.failures} <= {"listing", "names"}
+    assert not found
+
+
+def test_a_program_may_be_printed_from_equal_equations_written_in_another_way():
+    d = SMALL.derive()
+    same = with_equation(d.derived, "dZ2", lambda body: scale(body, 2) - body).equations
+
+    assert replace(d, listing=replace(d.listing, equations=same)).verify()
+
+
 # ---- tangents and Hessians
 
 
@@ -172,6 +216,10 @@ def test_every_wrong_tangent_is_caught():
             assert ("differences", name) in {(f.rule, f.equation) for f in found.failures}
 
 
+def test_tangents_of_a_derivation_with_updates_of_several_equations_replay():
+    assert SMALL.derive(solver="adadelta").hessian_vector_product().verify()
+
+
 def test_a_wrong_hessian_is_caught():
     x, B = matrix("x", "n", 1), matrix("B", "n", "n")
     d = cr.differentiate(x.T @ B @ x, x, hessian=True).derived
@@ -183,6 +231,21 @@ def test_a_wrong_hessian_is_caught():
 
 
 FORMULAS = ["sum(exp(A W).^2)", "logdet(W'W)", "||A W||_F^2", "trace(W'A'A W)", "sum(abs(A W))"]
+DELICATE = [
+    "||w + n + lam .* (det(A)).^3||^2",
+    "mean(||lam A||)",
+    "||(W)^0.5||^2",
+    "binary_cross_entropy(d, W)",
+    "logdet(celu(d, 1e-3) + w s)",
+]
+
+
+@pytest.mark.parametrize("formula", DELICATE)
+def test_what_is_finite_or_certain_at_few_numbers_is_no_false_alarm(formula):
+    f = cr.parse(formula)
+    d = cr.differentiate(f.expression, *f.symbols.values(), hessian=True)
+
+    assert all(d.verify(seed) for seed in range(4))
 
 
 @pytest.mark.parametrize("formula", FORMULAS)
