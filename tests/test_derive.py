@@ -9,7 +9,7 @@ from autograd import grad
 from networks import ACTIVATIONS, Declared, derived, in_columns, network, random_values
 
 from chainrule.activations import leaky_relu, silu
-from chainrule.check.replay import verify
+from chainrule.check.proof import verify
 from chainrule.derive import derive_equations, gradient, gradients
 from chainrule.errors import DerivationError
 from chainrule.evaluate import evaluate, evaluate_all

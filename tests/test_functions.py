@@ -137,3 +137,18 @@ def test_an_interval_is_written_with_its_ends():
         "[0, 6]",
         "(0, inf)",
     ]
+
+
+@pytest.mark.parametrize("function", [f for f in FUNCTIONS.values() if f.elementwise and f.operands == 1], ids=str)
+def test_a_derivative_by_an_operand_that_is_scaled_is_the_scaled_one(function):
+    """A definition may scale its operand, and makes another node of 3 x."""
+    x, h = cr.matrix("x", 5, 1), 1e-6
+    slope = cr.gradient(cr.sum(function(3 * x)), x)[0]
+    at = np.array([[0.15], [0.21], [0.27], [0.3], [0.32]])
+
+    def values(moved):
+        return cr.evaluate(function(3 * x), {"x": moved})
+
+    assert cr.evaluate(slope, {"x": at}) == pytest.approx(
+        (values(at + h) - values(at - h)) / (2 * h), rel=1e-6, abs=1e-8
+    )

@@ -16,7 +16,7 @@ from program.random_expressions import random_values as tame_values
 from program.random_expressions import value_and_size
 
 from chainrule.algebra import length
-from chainrule.check.replay import verify
+from chainrule.check.proof import verify
 from chainrule.derive import Derived, gradient
 from chainrule.errors import DerivationError
 from chainrule.evaluate import evaluate

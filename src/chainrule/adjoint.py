@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import reduce
 
-from chainrule.expr import Node, is_atom, walk
-from chainrule.substitute import placeholder
+from chainrule.expr import Node, full, is_atom, walk
+from chainrule.substitute import placeholder, renamed
 
 
 def sweep(
@@ -41,6 +41,16 @@ def sweep(
                 passed(node, i, G, part)
                 adjoint[arg] = adjoint[arg] + part if arg in adjoint else part
     return adjoint
+
+
+def through_definition(definition: Callable[[Node], Node], G: Node, x: Node) -> Node:
+    """What G, dL/dY of Y = definition(x), passes on to x.
+
+    The definition of a placeholder is differentiated: what scales its operand would make another node of 3 x.
+    """
+    u = x if is_atom(x) else placeholder(x, "operand")
+    share = sweep({definition(u): G}, [u], beyond=False).get(u, full(0, x.shape))
+    return share if u is x else renamed(share, {u: x})
 
 
 def moving(order: Iterable[Node], targets: Iterable[Node]) -> dict[Node, None]:

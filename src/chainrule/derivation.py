@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from chainrule.arrays import check_mapping
 from chainrule.asked import check_word
-from chainrule.check.replay import verify
+from chainrule.check.proof import verify
 from chainrule.check.verification import Verification
 from chainrule.conventions import Convention, Reading, stacked, translated
 from chainrule.derivatives import Derivatives
@@ -349,14 +349,15 @@ class Derivation:
         """Replay every step by an independent checker, and compare the whole with finite differences.
 
         Sums, products and transposes are checked exactly, modulo a prime, at random points; what depends on the meaning
-        of a function in floating point.
+        of a function in floating point. What the steps pass on must add up to the equations, updates are those of their
+        rule, and programs are printed from the same equations.
 
         Returns
         -------
         Verification
             True when every step is right; its text says how many were, and shows the wrong ones.
         """
-        return verify(self.derived, random_state=random_state)
+        return verify(self.derived, self.listing.equations, random_state=random_state)
 
 
 def _filled(lines: list[str]) -> list[str]:

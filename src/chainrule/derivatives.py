@@ -11,7 +11,7 @@ import numpy as np
 from chainrule.asked import check_expressions
 from chainrule.breaks import refuse_breaks, where_not_differentiable
 from chainrule.check.gradient import check_gradient
-from chainrule.check.replay import verify
+from chainrule.check.proof import verify
 from chainrule.check.report import GradientReport
 from chainrule.check.verification import Verification
 from chainrule.derive import Derived, Equation, check_scalar, derive_equations

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.check.draws import random_matrix
+from chainrule.check.replay import random_matrix
 from chainrule.evaluate import evaluate_all
 from chainrule.expr import Node, symbol_op, toposort
 from chainrule.shapes import Size, factors

@@ -48,7 +48,8 @@ def with_tangents(derived: Derived, parameters: Iterable[Node], rules: Iterable[
     read = {n.name for e in found for n in toposort_to_names(e.expression)}
     wanted = [t for t in found if t.phase == "hessian" or t.name in read]  # the loss is hardly ever read
     behind = {t.name for t in wanted}
-    steps = [*derived.steps, *(s for s in steps if s.equation in behind)]
+    left_out = {e.name for e in derived.equations if e.phase not in PHASES}
+    steps = [*(s for s in derived.steps if s.equation not in left_out), *(s for s in steps if s.equation in behind)]
     return replace(derived, equations=(*equations, *wanted), steps=tuple(steps))
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import chainrule as cr
-from chainrule.check.replay import verify
+from chainrule.check.proof import verify
 from chainrule.errors import ShapeError
 
 RNG = np.random.default_rng(7)

@@ -14,7 +14,7 @@ import pytest
 from networks import derived, in_columns, random_values
 
 import chainrule as cr
-from chainrule.check.replay import verify
+from chainrule.check.proof import verify
 from chainrule.derive import Derived, derive_equations
 from chainrule.errors import ShapeError
 from chainrule.evaluate import evaluate

@@ -124,7 +124,7 @@ def test_what_also_fits_is_wrong():
     """The warning is not idle: a rule that finds transposes by shapes may choose it, and replay catches that."""
     from dataclasses import replace
 
-    from chainrule.check.replay import verify
+    from chainrule.check.proof import verify
     from chainrule.derive import Derived
 
     d = derived((4, 3, 3), ("tanh", "softmax"), "cross_entropy")

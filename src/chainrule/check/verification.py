@@ -1,31 +1,31 @@
-"""What a replay found: data and its printing, and how an error is measured."""
+"""What a verification found: data and its printing."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from importlib import import_module
 
-import numpy as np
+from chainrule.expr import Node
 
-from chainrule.check.difference import Array
-
-__all__ = ["Failure", "Verification", "relative_error"]
+__all__ = ["Failure", "Verification"]
 
 
 @dataclass(frozen=True)
 class Failure:
-    """A claim that is not true: both sides in words, and their relative distance, NaN if they were never finite."""
+    """A claim that is not true: both sides, and their relative distance, NaN if they were never finite."""
 
     rule: str
     equation: str
-    before: str
-    after: str
+    before: Node | str
+    after: Node | str
     error: float
 
     def __str__(self) -> str:
+        before, after = (side if isinstance(side, str) else _written(side) for side in (self.before, self.after))
         found = "never finite" if math.isnan(self.error) else f"relative error {self.error:.1e}"
         found = "not equal" if math.isinf(self.error) else found
-        return f"{self.rule}, in {self.equation}: {found}\n    before: {self.before}\n    after:  {self.after}"
+        return f"{self.rule}, in {self.equation}: {found}\n    before: {before}\n    after:  {after}"
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Verification:
     worst : float
         The largest relative error of the rewritings that were compared in floating point.
     failures : tuple of Failure
-        Wrong steps, wrong names and wrong gradients.
+        Wrong steps, wrong names, equations that the steps do not lead to, and wrong derivatives.
     exact : int
         How many steps were shown to be right exactly, modulo a prime.
     """
@@ -61,9 +61,6 @@ class Verification:
         return "\n".join([head, *(f"  {failure}" for failure in self.failures)])
 
 
-def relative_error(gaps: Array, scale: float) -> float:
-    """The largest gap by the size of what is compared: NaN where that is not finite, infinite where the gap is not."""
-    if not math.isfinite(scale):
-        return math.nan
-    gap = float(np.max(gaps, initial=0))
-    return math.inf if not math.isfinite(gap) else gap / scale if scale else math.inf if gap else 0.0
+def _written(node: Node) -> str:
+    render = import_module("chainrule.render.text")  # only to be read: nothing that judges knows it
+    return str(render.text(node))

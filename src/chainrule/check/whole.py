@@ -1,4 +1,4 @@
-"""The whole of a derivation: its names mean what they say, and its gradients are the slopes of its loss."""
+"""The whole of a derivation: its names mean what they say, its derivatives are the slopes of what they are taken of."""
 
 from __future__ import annotations
 
@@ -9,31 +9,48 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from chainrule.check.difference import Point, length, random_direction, slope
+from chainrule.check.claims import last_loss, symbols_by_name
+from chainrule.check.difference import Array, Point, length, random_direction, slope
+from chainrule.check.replay import World, relative_error, smooth_slope
 from chainrule.check.verification import Failure
-from chainrule.expr import Node, define_op, symbol_op, toposort, toposort_to_names
-from chainrule.render.text import text
+from chainrule.expr import Node, define_op, toposort, toposort_to_names
 
 if TYPE_CHECKING:
-    from chainrule.check.replay import World
     from chainrule.derive import Derived, Equation
+    from chainrule.rewrite import Step
 
-__all__ = ["SLOPE_TOLERANCE", "dangling_names", "wrong_slopes"]
+__all__ = ["SLOPE_TOLERANCE", "dangling_names", "unlisted", "wrong_slopes", "wrong_tangents"]
 
-GROUPS = 16  # parameters move in at most so many groups, so that differences cost time linear in depth
+GROUPS = 2  # all move in so many groups, so that differences cost time linear in depth
 DIRECTIONS = 2  # for each group
 SLOPE_TOLERANCE = 1e-6  # a difference in float64 is good to 1e-8 or better; a missing eps of 1e-5 is not
+TANGENT_TOLERANCE = 1e-7  # entry by entry
 
 
-def dangling_names(equations: Sequence[Equation]) -> Iterator[Failure]:
-    """Names in an equation that stand for something else than the equation of that name says."""
+def dangling_names(equations: Sequence[Equation], steps: Sequence[Step]) -> Iterator[Failure]:
+    """Names, in an equation or a step, that stand for something else than the equation of that name says."""
     said: dict[str, Node] = {}
+
+    def wrong(where: str, *roots: Node) -> Iterator[Failure]:
+        for node in toposort_to_names(*roots):
+            own = node.op is define_op and not node.value.isidentifier()  # a step's, which nobody else can give
+            if node.op is define_op and said.get(node.value) is not node and not own:
+                yield Failure("names", where, said.get(node.value, f"no equation for {node.value}"), node, math.inf)
+
     for e in equations:
-        for node in toposort_to_names(e.expression):
-            if node.op is define_op and said.get(node.value) is not node:
-                meant = text(said[node.value]) if node.value in said else f"no equation for {node.value}"
-                yield Failure("names", e.name, meant, text(node), math.inf)
+        yield from wrong(e.name, e.expression)
         said[e.name] = e.node
+    yield from dict.fromkeys(f for s in (steps if said else ()) for f in wrong(s.equation, s.before, s.after))
+
+
+def unlisted(equations: Sequence[Equation], listing: Sequence[Equation]) -> Iterator[Failure]:
+    """Equations that programs leave out, or that stand in programs only, and names there that mean something else."""
+    said, listed = ({e.name: e.expression for e in each} for each in (equations, listing))
+    for name in {**said, **listed}:
+        if not (name in said and name in listed):
+            missing = f"no equation for {name}"
+            yield Failure("listing", name, said.get(name, missing), listed.get(name, missing), math.inf)
+    yield from dangling_names(listing, ())
 
 
 @dataclass(frozen=True)
@@ -50,65 +67,71 @@ class _Slope:
         return SLOPE_TOLERANCE < self.error < 100 * SLOPE_TOLERANCE
 
 
-def wrong_slopes(derived: Derived, draws: Iterable[World]) -> Iterator[Failure]:
-    """The derivatives of the last loss by its symbols, where they are not its slopes, at a draw that is smooth."""
-    equations = derived.equations
-    loss = next((e for e in reversed(equations) if e.phase == "loss"), None)
-    defined = {f"d{e.name}" for e in equations}  # these are judged by the derivatives they are used in
-    claims = [e for e in equations if e.phase == "backward" and e.name not in defined]
+def wrong_slopes(derived: Derived, draws: Sequence[World]) -> Iterator[Failure]:
+    """The derivatives of the last loss, by symbols and by names, where they are not its slopes."""
+    loss, claims = last_loss(derived.equations), [e for e in derived.equations if e.phase == "backward"]
     if loss is None or not claims:
         return
-    groups = [claims[i::GROUPS] for i in range(min(GROUPS, len(claims)))]
-    found, again = [_Slope()] * len(groups), [False] * len(groups)
-    symbols = {f"d{n.name}": n for n in toposort(*(e.expression for e in (*claims, loss))) if n.op is symbol_op}
-    for world in draws:
-        with np.errstate(all="ignore"):
-            for i, group in enumerate(groups):
-                if math.isnan(found[i].error) or (found[i].is_marginal and not again[i]):
-                    again[i] = found[i].is_marginal
-                    tries = [_slope(derived, loss, group, symbols, world) for _ in range(DIRECTIONS)]
-                    found[i] = min(tries, key=lambda s: s.error <= SLOPE_TOLERANCE)  # one that is not, if any
-        if not any(math.isnan(s.error) or (s.is_marginal and not a) for s, a in zip(found, again, strict=True)):
-            break
-    for group, s in zip(groups, found, strict=True):
-        if not s.error <= SLOPE_TOLERANCE:
-            name = ", ".join(e.name for e in group)
+    moving = {f"d{name}": node for name, node in symbols_by_name(derived.equations).items()}
+    moving |= {f"d{e.name}": e.node for e in derived.equations}
+    for group in (claims[i::GROUPS] for i in range(min(GROUPS, len(claims)))):
+        found = _judged(derived, loss, group, moving, draws)
+        if found.error <= SLOPE_TOLERANCE:
+            continue
+        each = {e.name: _judged(derived, loss, [e], moving, draws) for e in group}
+        blamed = {name: s for name, s in each.items() if not s.error <= SLOPE_TOLERANCE}
+        for name, s in (blamed or {", ".join(each): found}).items():
             measured = f"the slope of {loss.name} in a random direction is {s.measured:.9g}"
             yield Failure("differences", name, measured, f"the equation says {s.claimed:.9g}", s.error)
 
 
-def _that_change(root: Node, symbols: Iterable[Node]) -> dict[Node, None]:
-    """What has other values when symbols have, operands before their users."""
-    moving = set(symbols)
-    found: dict[Node, None] = {}
+def _judged(
+    derived: Derived, loss: Equation, group: Sequence[Equation], moving: Mapping[str, Node], draws: Iterable[World]
+) -> _Slope:
+    """The slope in the worst of some directions, at a draw where the loss is smooth."""
+    found, again = _Slope(), False
+    with np.errstate(all="ignore"):
+        for world in draws:
+            tries = (_slope(derived, loss, group, moving, world) for _ in range(DIRECTIONS))
+            found = min(tries, key=lambda s: s.error <= SLOPE_TOLERANCE)  # one that is not, if any
+            if not math.isnan(found.error) and (again or not found.is_marginal):
+                break
+            again |= found.is_marginal
+    return found
+
+
+def _that_change(root: Node, moving: Iterable[Node]) -> list[Node]:
+    """What has other values when some nodes move, operands before their users."""
+    seen, found = set(moving), []
     for node in toposort(root):
-        if not moving.isdisjoint(node.args):
-            moving.add(node)
-            found[node] = None
+        if node in seen or not seen.isdisjoint(node.args):
+            seen.add(node)
+            found.append(node)
     return found
 
 
 def _slope(
-    derived: Derived, loss: Equation, group: Iterable[Equation], symbols: Mapping[str, Node], world: World
+    derived: Derived, loss: Equation, group: Iterable[Equation], moving: Mapping[str, Node], world: World
 ) -> _Slope:
-    """Move some symbols together, each by a random direction as long as itself."""
+    """Move some symbols and named values together, each by a random direction as long as itself."""
 
     def times(name: str) -> float:
         return float(world(derived.factors[name]).item()) if name in derived.factors else 1.0
 
     claims = {e.name: world(e.expression) * (times(loss.name) / times(e.name)) for e in group}
-    at = {k: world(symbols[k]) if k in symbols else np.zeros_like(d) for k, d in claims.items()}
+    at = {k: world(moving[k]) if k in moving else np.zeros_like(d) for k, d in claims.items()}
     moves = {k: length(v) * random_direction(v.shape, world.rng) for k, v in at.items()}
     level = world(loss.expression)
-    changing = _that_change(loss.expression, [symbols[k] for k in moves if k in symbols])
-    fixed = {a: world(a) for node in changing for a in node.args if a not in changing}
-    fixed[loss.expression] = level
+    by_node = {moving[k]: move for k, move in moves.items() if k in moving}
+    changing = _that_change(loss.expression, by_node)
+    fixed = {a: world(a) for a in {a for node in changing for a in node.args}.difference(changing)}
 
     def moved(t: float) -> float:
-        values = fixed | {symbols[k]: at[k] + t * move for k, move in moves.items() if k in symbols}
+        values = fixed | {loss.expression: level}
         there = replace(world, values=values)
         for node in changing:
-            values[node] = there.of(node, [values[a] for a in node.args])
+            value = there.of(node, [values[a] for a in node.args]) if node.args else world(node)
+            values[node] = value + t * by_node[node] if node in by_node else value
         return float(values[loss.expression].item())
 
     point = Point(moved, lambda at: float(at[0][0]), [np.zeros(1)], level.item())
@@ -121,3 +144,57 @@ def _slope(
         return _Slope(s.value, claimed)
     gap = max(abs(claimed - s.value) - s.error, 0.0)
     return _Slope(s.value, claimed, gap / scale if gap else 0.0)
+
+
+def wrong_tangents(derived: Derived, draws: Sequence[World]) -> Iterator[Failure]:
+    """Tangents N_dot, and Hessians H_W, where they are not the differences of N, and of dW."""
+    named, symbols = {e.name: e for e in derived.equations}, symbols_by_name(derived.equations)
+    for e in (e for e in derived.equations if e.phase in ("tangent", "hessian")):
+        of = e.name.removesuffix("_dot")
+        if dotted := of != e.name:
+            moving = [node for name, node in symbols.items() if f"{name}_dot" in symbols]
+        else:
+            W = e.name.removeprefix("H_")
+            of, moving = f"d{W}", [node for name, node in symbols.items() if name == W]
+        if of not in named:
+            yield Failure("differences", e.name, f"no equation for {of}", e.expression, math.inf)
+            continue
+        with np.errstate(all="ignore"):
+            tries = ((world, certain) for certain in (True, False) for world in draws)
+            errors = (_off_tangent(e, named[of], moving, symbols if dotted else {}, *each) for each in tries)
+            error = next((error for error in errors if not math.isnan(error)), math.nan)
+        if not error <= TANGENT_TOLERANCE:
+            yield Failure("differences", e.name, f"differences of {of} in a random direction", e.expression, error)
+
+
+def _off_tangent(
+    e: Equation, source: Equation, moving: Sequence[Node], directions: Mapping[str, Node], world: World, certain: bool
+) -> float:
+    """The error of a tangent, or of a Hessian times a random direction; NaN where too little is smooth, or certain.
+
+    Every entry moves in proportion to its size: what is near 0 may have a pole there. What is not certain may still
+    be 0, as far as rounding lets us see.
+    """
+    moves = {n: abs(world(n)) * world.rng.uniform(0.5, 1, world(n).shape) + 1e-6 for n in moving}
+    leaves = {n: world(n) for n in toposort(source.expression, e.expression, *moving) if not n.args}
+    leaves |= {directions[f"{n.name}_dot"]: move for n, move in moves.items() if directions}
+    there = replace(world, values=dict(leaves))
+    at, claimed = there(source.expression), there(e.expression)
+    if not directions:
+        along = [move.reshape(-1, 1, order="F") for move in moves.values()] or [np.zeros((claimed.shape[1], 1))]
+        claimed = (claimed @ along[0]).reshape(at.shape, order="F")
+    step = 10.0 ** -(3 + world.draw % 3)  # an inverse may bend soon
+
+    def moved(t: float) -> Array:
+        values = leaves | {n: leaves[n] + t * step * m for n, m in moves.items()}
+        return np.asarray(replace(world, values=values)(source.expression))
+
+    size, rounding = (float(np.max(abs(each), initial=0)) for each in (claimed, at * 1e-15 / step))
+    if not certain:
+        gap = np.max(abs((moved(1) - moved(-1)) / (2 * step) - claimed), initial=0)
+        return 0.0 if gap <= 10 * rounding else math.nan
+    gaps = smooth_slope(moved) / step - claimed
+    known = np.isfinite(gaps)
+    if not math.isfinite(size) or 2 * known.sum() < known.size or rounding > TANGENT_TOLERANCE * size > 0:
+        return math.nan
+    return relative_error(np.where(known, gaps, 0), size)
