@@ -122,7 +122,7 @@ class Vectors:
                 shuffled = lambda order, of=value: builder.shuffle_vector(
                     of, of, ir.Constant(ir.VectorType(I32, len(order)), order)
                 )
-                part = shuffled(low)
+                part = shuffled(low) if many > 1 else builder.extract_element(value, I32(0))
                 builder.store(part, builder.bitcast(at, part.type.as_pointer())).align = self.size
                 builder.store(shuffled(down), left)
             many //= 2
