@@ -20,7 +20,7 @@ from chainrule.engine.compiled import OPTIONS
 from chainrule.engine.elementary import FLOAT32, FLOAT64
 from chainrule.engine.entries import ENTRIES
 from chainrule.engine.lanes import fma
-from chainrule.engine.vector import Entry, one_of
+from chainrule.engine.vector import BYTES, Entry, one_of
 from chainrule.engine.words import WORDS
 from chainrule.functions import FUNCTIONS
 
@@ -262,7 +262,7 @@ def test_a_loop_becomes_vector_instructions(kind, name):
     (text,) = (text for types, text in run.inspect_llvm().items() if types[0].dtype.name == np.dtype(kind).name)
 
     lanes = re.findall(rf"store <(\d+) x {'float' if kind is np.float32 else 'double'}>", text)
-    assert lanes
+    assert str(BYTES // np.dtype(kind).itemsize) in lanes
     assert min(map(int, lanes)) > 1
 
 

@@ -62,7 +62,7 @@ class Factors:
         """
         builder, zeros = v.builder, v.constant(0.0).value
         places = [I64(i * v.lanes) for i in range(vectors)]
-        masks = [v.first(builder.sub(self.width, place)) if masked else None for place in places]
+        ends = [None] * (vectors - 1) + [v.first(builder.sub(self.width, places[-1])) if masked else None]
         sums = [[cgutils.alloca_once_value(builder, zeros) for _ in places] for _ in range(rows)]
         heads = [builder.gep(a, [builder.mul(self.row, I64(i))]) for i in range(rows)]
         for total in itertools.chain(*sums):
@@ -88,7 +88,7 @@ class Factors:
                 for total, place in zip(line_sums, places, strict=True):
                     builder.store(fma(betas, v.load(line, place), Lanes(builder, builder.load(total))).value, total)
         for line, line_sums in zip(lines, sums, strict=True):
-            for total, *at in zip(line_sums, places, masks, strict=True):
+            for total, *at in zip(line_sums, places, ends, strict=True):
                 v.store(Lanes(builder, builder.load(total)), line, *at)
 
     def column(self, v: Vectors, rows: Any, a: Any, down: Any, c: Any, vectors: int, *, masked: bool) -> None:
