@@ -129,10 +129,10 @@ def _sees(node: Node) -> str:
 
 
 def _kinks(node: Node) -> list[float]:
-    """Where a function has a kink or jumps, in order: its operand, or the difference of two."""
+    """Where a function has a kink, jumps or begins another piece, in order: its operand, or the difference of two."""
     f = function_of(node)
     ties = {0.0} if len(node.args) == 2 and _sees(node) == "entry" else set()
-    return sorted({*f.kinks(*node.value), *f.jumps(*node.value)} | ties)
+    return sorted({*f.kinks(*node.value), *f.jumps(*node.value), *f.knots(*node.value)} | ties)
 
 
 def small_sizes(nodes: Sequence[Node]) -> tuple[list[dict[Size, int]], dict[Size, int]]:
