@@ -196,7 +196,8 @@ def elementwise(
         A template for NumPy source; `{0}` is the operand. Without one the definition is written out.
     **facts
         Fields of `Function`: kernel (of a primitive, on arrays), called, code (templates for other languages), latex,
-        text, kinks, jumps, knots, range, activation, initializer, partner, summary, aliases, parameters (of a primitive).
+        text, kinks, jumps, knots, range, activation, initializer, partner, summary, aliases, parameters (of a
+        primitive).
 
     Returns
     -------
