@@ -47,11 +47,12 @@ def multiplied(kind, rows, width, depth, *, left=False, right=False, alpha=1.0, 
 def test_products_agree_at_every_remainder(kind, left, right, width):
     for rows in (1, 2, 5, 6, 8, 13, 33):
         for depth in (1, 3, 8, 17, 40):
-            C, expected, scale, around = multiplied(
-                kind, rows, width, depth, left=left, right=right, alpha=-0.5, beta=2.0
-            )
-            assert (np.abs(C - expected) <= BOUND[kind] * scale).all(), (rows, depth)
-            assert np.isnan(around).all()
+            for beta in (2.0, 0.0):
+                C, expected, scale, around = multiplied(
+                    kind, rows, width, depth, left=left, right=right, alpha=-0.5, beta=beta
+                )
+                assert (np.abs(C - expected) <= BOUND[kind] * scale).all(), (rows, depth, beta)
+                assert np.isnan(around).all()
 
 
 @pytest.mark.parametrize("kind", BOUND)

@@ -6,6 +6,7 @@ from numba import types
 
 from chainrule.engine.blocks import TALL, column_product, copied_lines, turned_lines
 from chainrule.engine.compiled import unit
+from chainrule.engine.kernels import DO_SCALE, operate
 from chainrule.engine.vector import BYTES, LINE
 
 DEEP = 256  # terms of a sum at a time: two vectors of columns of B so long stay in the first cache
@@ -35,6 +36,13 @@ def gemm(m, base, pack, rows, width, depth, a, row, step, b, ldb, turned, c, ldc
     wide = 2 * (BYTES // size)
     if width == 1 and row == 1 and ldc == 1:  # a column of A' b is a row of b' A, which vectors run along
         rows, width, a, row, step, b, ldb, turned = 1, rows, b, 0, 1 if turned else ldb, a, step, False
+    if depth == 1 and beta == 0 and (ldb == 1 or not turned):  # a column times a row: the row, scaled for each row of C
+        for i in range(rows):
+            operate(
+                DO_SCALE, width, base + size * (c + i * ldc), base + size * b, base + size * b,
+                alpha * m[a + i * row], m.dtype.type(0),
+            )  # fmt: skip
+        return
     packs_a = max(row, step) * size > FAR and width >= MANY * wide and rows >= 2 * TALL
     packs_b = ldb * size > FAR and rows >= 4 * TALL
     packed_a = pack + PANELS * DEEP * wide
