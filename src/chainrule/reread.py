@@ -14,7 +14,6 @@ from chainrule.expr import (
     apply,
     define_op,
     full,
-    full_op,
     hadamard_op,
     is_atom,
     matmul_op,
@@ -29,7 +28,7 @@ from chainrule.functions import function_of, is_function
 from chainrule.layers import ROWS
 from chainrule.line_sums import MIRRORED
 from chainrule.rewrite import MULTIPLE, Rewriter, Step, on
-from chainrule.rules import numbers_leave_products
+from chainrule.rules import numbers_are_coefficients, numbers_leave_products
 from chainrule.stack import block, block_op, bounds, hstack, hstack_op, vstack, vstack_op
 from chainrule.transposes import blocks_go_inward, transposes_go_inward
 
@@ -172,15 +171,6 @@ def _of_examples(node: Node) -> bool:
 def _names(*roots: Node) -> set[object]:
     """Of matrices; a coefficient lies as one wants."""
     return {n.name for n in toposort_to_names(*roots) if is_atom(n) and n.shape != (1, 1)}
-
-
-@on(matmul_op)
-def numbers_are_coefficients(node: Node) -> Node | None:
-    """(k) A = A (k) = k A for the 1 x 1 matrix of a number k."""
-    for k, A in (node.args, node.args[::-1]):
-        if k.op is full_op and k.shape == (1, 1) and not (A.op is full_op and A.shape == (1, 1)):
-            return scale(A, k.value)
-    return None
 
 
 TIDY = (

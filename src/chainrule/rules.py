@@ -6,7 +6,7 @@ ALGEBRA rules simplify. Rules that need the derivation's names are made for it (
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
 
 from chainrule.algebra import Term, collected, constant, from_terms, is_long, length, sum_terms
@@ -103,6 +103,45 @@ def constant_matrix_is_an_outer_product(node: Node) -> Node | None:
         sums = a @ ones(b.shape[0]) if b.shape[0] != 1 else a
         return scale(sums if b.shape[1] == 1 else sums @ ones(b.shape[1]).T, k)
     return None
+
+
+@on(matmul_op)
+def numbers_are_coefficients(node: Node) -> Node | None:
+    """(k) A = A (k) = k A for the 1 x 1 matrix of a number k."""
+    return _with_coefficient([(k, A) for k, A in (node.args, node.args[::-1]) if k.shape == (1, 1)])
+
+
+@on(hadamard_op)
+def constants_are_coefficients(node: Node) -> Node | None:
+    """k 1 o A = k A, entry by entry."""
+    return _with_coefficient([node.args, node.args[::-1]])
+
+
+def _with_coefficient(pairs: Iterable[Sequence[Node]]) -> Node | None:
+    """k A of the first pair in which k is a number, not 0, in every entry."""
+    for k, A in pairs:
+        if (filled := _filling(k)) and filled[0]:
+            return scale(A, *filled)
+    return None
+
+
+def _filling(node: Node) -> tuple[Fraction, *tuple[tuple[Node, int], ...]] | None:
+    """The number and the powers of scalars whose product is every entry of a matrix."""
+    number, exponents = node.value if node.op is scale_op else (Fraction(1), ())
+    k = constant(node.args[0] if node.op is scale_op else node)
+    return None if k is None else (number * k, *zip(node.args[1:], exponents, strict=True))
+
+
+@on(matmul_op, scale_op)
+def constants_are_one_number(node: Node) -> Node | None:
+    """1 (k 1') = k 1 1', the matrix full of k."""
+    if node.op is scale_op:
+        k = None if node.args[0].op is full_op else _filling(node)
+        return k and scale(full(1, node.shape), *k)
+    a, b = map(_filling, node.args)
+    if a is None or b is None or node.args[0].shape[1] != 1:
+        return None
+    return scale(full(a[0] * b[0], node.shape), 1, *a[1:], *b[1:])
 
 
 @on(add_op)
