@@ -43,6 +43,7 @@ from chainrule.rules import (
     constants_multiply,
     exp_of_log_softmax,
     hadamard_products_are_flat,
+    like_factors_are_collected,
     like_terms_are_collected,
     log_of_complement_of_logistic,
     log_of_exp,
@@ -145,7 +146,8 @@ FIRES = [
     (sums_are_tidy, R / N - S / N, "(R - S)/n"),
     (like_terms_are_collected, R + R, "2 R"),
     (like_terms_are_collected, R - R, "0"),
-    (like_terms_are_collected, R * reciprocal(R), "1 1'"),
+    (like_factors_are_collected, R * reciprocal(R), "1 1'"),
+    (like_factors_are_collected, reciprocal(R) * reciprocal(R), "1/(R ∘ R)"),
     (like_terms_are_collected, R * S + R * T, "R ∘ (S + T)"),
     (like_terms_are_collected, -(Y * reciprocal(R)) * R * (1 - R) + (1 - Y) * R, "R - Y"),
     (like_terms_are_collected, R * full(1, ("n", "k")), "R"),
@@ -203,6 +205,7 @@ SILENT = [
     (sums_are_tidy, R - S),
     (sums_are_tidy, LAM * R + R),
     (like_terms_are_collected, (R @ A) * (1 - S * S)),
+    (like_factors_are_collected, R * S * R),
     (like_terms_are_collected, R * full(float("inf"), ("n", "k"))),
     (like_terms_are_collected, reciprocal(full(0, ("n", "k"))) * R),
     (ones_are_neutral, R * full(2, ("n", "k"))),
@@ -262,7 +265,7 @@ def test_every_rule_fires_in_some_derivation():
     W = matrix("W", 4, 3, role="parameter")
     Z = hstack(E, ones("n")) @ W
     penalty = total(block(W, rows=(0, 3)) * block(W, rows=(0, 3))) + total(block(hstack(W, W), columns=(0, 3)))
-    penalty = penalty + total(power(hstack(W.T, ones(3)), 2))
+    penalty = penalty + total(power(hstack(W.T, ones(3)), 2)) + total(log(E) * reciprocal(E))
     stacks = derive_equations([(define("loss", total((Z @ W.T).T @ Z) + penalty), "", "loss")], [W, E])
     fired = {
         s.rule

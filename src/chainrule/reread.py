@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 
+from chainrule.coefficients import numbers_are_coefficients
 from chainrule.expr import (
     Node,
     add_op,
@@ -28,7 +29,7 @@ from chainrule.functions import function_of, is_function
 from chainrule.layers import ROWS
 from chainrule.line_sums import MIRRORED
 from chainrule.rewrite import MULTIPLE, Rewriter, Step, on
-from chainrule.rules import numbers_are_coefficients, numbers_leave_products
+from chainrule.rules import numbers_leave_products
 from chainrule.stack import block, block_op, bounds, hstack, hstack_op, vstack, vstack_op
 from chainrule.transposes import blocks_go_inward, transposes_go_inward
 

@@ -6,7 +6,7 @@ ALGEBRA rules simplify. Rules that need the derivation's names are made for it (
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from fractions import Fraction
 
 from chainrule.algebra import Term, collected, constant, from_terms, is_long, length, sum_terms
@@ -105,49 +105,17 @@ def constant_matrix_is_an_outer_product(node: Node) -> Node | None:
     return None
 
 
-@on(matmul_op)
-def numbers_are_coefficients(node: Node) -> Node | None:
-    """(k) A = A (k) = k A for the 1 x 1 matrix of a number k."""
-    return _with_coefficient([(k, A) for k, A in (node.args, node.args[::-1]) if k.shape == (1, 1)])
-
-
-@on(hadamard_op)
-def constants_are_coefficients(node: Node) -> Node | None:
-    """k 1 o A = k A, entry by entry."""
-    return _with_coefficient([node.args, node.args[::-1]])
-
-
-def _with_coefficient(pairs: Iterable[Sequence[Node]]) -> Node | None:
-    """k A of the first pair in which k is a number, not 0, in every entry."""
-    for k, A in pairs:
-        if (filled := _filling(k)) and filled[0]:
-            return scale(A, *filled)
-    return None
-
-
-def _filling(node: Node) -> tuple[Fraction, *tuple[tuple[Node, int], ...]] | None:
-    """The number and the powers of scalars whose product is every entry of a matrix."""
-    number, exponents = node.value if node.op is scale_op else (Fraction(1), ())
-    k = constant(node.args[0] if node.op is scale_op else node)
-    return None if k is None else (number * k, *zip(node.args[1:], exponents, strict=True))
-
-
-@on(matmul_op, scale_op)
-def constants_are_one_number(node: Node) -> Node | None:
-    """1 (k 1') = k 1 1', the matrix full of k."""
-    if node.op is scale_op:
-        k = None if node.args[0].op is full_op else _filling(node)
-        return k and scale(full(1, node.shape), *k)
-    a, b = map(_filling, node.args)
-    if a is None or b is None or node.args[0].shape[1] != 1:
-        return None
-    return scale(full(a[0] * b[0], node.shape), 1, *a[1:], *b[1:])
-
-
 @on(add_op)
 def sums_are_tidy(node: Node) -> Node | None:
     """kA + kB = k(A + B), and B - A for -A + B."""
     return None if is_long(node) else from_terms(sum_terms(node), node.shape)
+
+
+@on(hadamard_op)
+def like_factors_are_collected(node: Node) -> Node | None:
+    """A o B o A^k = A^(k+1) o B and A o 1/A = 1, where that is shorter."""
+    first = next(collected(node), node)
+    return first if length(first) < length(node) else None
 
 
 @on(add_op, hadamard_op)
@@ -223,9 +191,10 @@ ALGEBRA: tuple[Rule, ...] = (
     blocks_go_inward,
     parts_of_a_stack,
     bilinear_forms_read_from_the_left,
-    hadamard_products_are_flat,
-    like_terms_are_collected,
     ones_are_neutral,
+    hadamard_products_are_flat,
+    like_factors_are_collected,
+    like_terms_are_collected,
     sums_are_tidy,
 )
 
@@ -240,7 +209,7 @@ INWARD = algebra_with(transposes_go_inward)
 RENEWED: tuple[Rule, ...] = (
     coefficients_cancel,
     totals_turn,
-    *(rule for rule in INWARD if rule is not like_terms_are_collected),
+    *(rule for rule in INWARD if rule not in (like_factors_are_collected, like_terms_are_collected)),
 )
 """For reading a derivation in other names: every transpose goes to the names, every multiple to its terms.
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from chainrule.algebra import constant
+from chainrule.coefficients import PLAIN
 from chainrule.derive import Equation
 from chainrule.expr import (
     Node,
@@ -27,12 +28,10 @@ from chainrule.expr import (
     transpose_op,
 )
 from chainrule.functions import function_of, is_function
-from chainrule.identities import a_lone_coefficient_is_a_number
 from chainrule.layers import ROWS
 from chainrule.render.notation import is_ones
 from chainrule.render.text import spelt
 from chainrule.rewrite import MULTIPLE, Rewriter, Step
-from chainrule.rules import constants_are_coefficients, constants_are_one_number, numbers_are_coefficients
 from chainrule.shapes import Shape, show
 from chainrule.stack import block_op, hstack_op, vstack_op
 from chainrule.transposes import blocks_go_inward, transposes_go_inward
@@ -40,7 +39,6 @@ from chainrule.transposes import blocks_go_inward, transposes_go_inward
 BRACKETED = (transpose_op, hstack_op, vstack_op, block_op)  # clear without more brackets
 Index = int | str  # a number, or a letter for any
 SIDES, ORDINALS = ("left", "right"), ("first", "second", "third")
-PLAIN = (numbers_are_coefficients, constants_are_coefficients, constants_are_one_number, a_lone_coefficient_is_a_number)
 LONG = 18  # letters: a longer factor is spoken of, not repeated
 
 
