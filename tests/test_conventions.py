@@ -1,5 +1,6 @@
 """Conventions: text as the books have it, and the same numbers in each of them after what it states."""
 
+import re
 from fractions import Fraction
 from pathlib import Path
 
@@ -532,3 +533,14 @@ def test_latex_does_not_call_a_multiple_a_derivative():
     partial = net.derive(convention="ng").latex(derivatives="partial")
     assert r"\mathrm{d}Z_{2} &= P - Y" in partial
     assert r"$\mathrm{d}Z$ is $n$ times" in partial
+
+
+@pytest.mark.parametrize("penalty", ["l1(0.1)", "l1(0.1) + l2(0.2)"])
+def test_a_penalty_of_weights_with_their_biases_in_columns_is_not_turned_twice(penalty):
+    d = cr.Network("2 -> 3 tanh -> 1", penalty=penalty).derive(convention="nielsen", bias="ones")
+    written = str(d["dW2"])
+
+    assert re.search(r"\[.*sign\(W2\[:, 0:3\]\), 0\]$", written)
+    assert written.startswith("dW2 = dZ2 [A1; 1']' + ")
+    assert written.count("'") == 2
+    assert d.verify().ok

@@ -165,3 +165,32 @@ def test_by_a_symmetric_matrix_the_entries_are_said_to_be_independent():
     np.testing.assert_allclose((G + G.T - np.diag(np.diag(G)))[np.tril_indices(3)], slopes, atol=1e-7)
     assert d.notes[0].startswith("dS takes the entries of S as independent; ")
     assert "the derivative is dS + dS' - Diag(diag(dS))" in d.notes[0]
+
+
+def taken(formula, *sizes):
+    """Return what the rewritings of the derivatives of a formula made of what, by rule."""
+    parsed = cr.parse(formula, sizes)
+    steps = cr.differentiate(parsed.expression, *parsed.symbols.values()).steps
+    return {(s.rule, cr.text(s.before), cr.text(s.after)) for s in steps if s.via is None}
+
+
+def test_a_rule_is_named_for_what_it_did():
+    steps = taken("log(det(X'X))", "X=n,d")
+
+    assert ("ones_are_neutral", "(1) / det(X' X)", "1/det(X' X)") in steps
+    assert ("reciprocals_cancel", "det(X' X) (1/det(X' X)) (X' X)^-1", "(X' X)^-1") in steps
+    assert ("like_terms_are_collected", "X (X' X)^-1 + X (X' X)^-1", "2 X (X' X)^-1") in steps
+    assert ("like_factors_are_collected", "(1/x) / x", "1/(x ∘ x)") in taken("sum(log(x)./x)")
+    assert ("powers_are_added", "logistic(X W).^2 ∘ logistic(X W)", "logistic(X W).^3") in taken("sum(logistic(X W)^3)")
+
+
+@pytest.mark.parametrize("formula", ["sum(logistic(X W)^3)", "sum(log(x)./x)", "sum(exp(x).*x.*exp(-x))", "norm(x)^3"])
+def test_like_terms_are_collected_in_sums_only(formula):
+    assert all("+" in before or "-" in before for rule, before, _ in taken(formula) if rule.startswith("like_terms"))
+
+
+def test_a_power_times_its_base_is_one_power():
+    X, W = cr.matrix("X", "n", "d"), cr.matrix("W", "d", "k")
+    (dW,) = cr.gradient(cr.sum(cr.power(cr.logistic(X @ W), 3)), W)
+
+    assert cr.text(dW) == "3 X' (logistic(X W).^3 ∘ (1 - logistic(X W)))"

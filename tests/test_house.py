@@ -25,7 +25,7 @@ LAYERS = [
     "primitives",
     "activations matrix_functions",
     "algebra rewrite losses penalties updates",
-    "arrays spec line_sums transposes",
+    "arrays spec line_sums transposes coefficients",
     "layers rules",
     "stable products reread",
     "kronecker",

@@ -43,6 +43,7 @@ from chainrule.rules import (
     constants_multiply,
     exp_of_log_softmax,
     hadamard_products_are_flat,
+    like_factors_are_collected,
     like_terms_are_collected,
     log_of_complement_of_logistic,
     log_of_exp,
@@ -108,6 +109,7 @@ FIRES = [
     (coefficients_cancel, scale(R / N - LAM * S, 2, (N, 1)), "2 (R - lam n S)"),
     (transposes_leave_stacks, hstack(F.T, ones("n")), "[F; 1']'"),
     (transposes_leave_stacks, vstack(E.T, full(0, (1, "n"))), "[E, 0]'"),
+    (transposes_leave_stacks, vstack(tanh(E.T), full(0, (1, "n"))), "[tanh(E')', 0]'"),
     (numbers_leave_stacks, hstack(2 * E / N, full(0, ("n", 2))), "2 [E, 0]/n"),
     (numbers_leave_stacks, hstack(full(2, ("n", 2)), full(2, ("n", 1))), "2 1 1'"),
     (blocks_go_inward, block(R @ C3, columns=(1, 3)), "R C3[:, 1:3]"),
@@ -145,7 +147,8 @@ FIRES = [
     (sums_are_tidy, R / N - S / N, "(R - S)/n"),
     (like_terms_are_collected, R + R, "2 R"),
     (like_terms_are_collected, R - R, "0"),
-    (like_terms_are_collected, R * reciprocal(R), "1 1'"),
+    (like_factors_are_collected, R * reciprocal(R), "1 1'"),
+    (like_factors_are_collected, reciprocal(R) * reciprocal(R), "1/(R ∘ R)"),
     (like_terms_are_collected, R * S + R * T, "R ∘ (S + T)"),
     (like_terms_are_collected, -(Y * reciprocal(R)) * R * (1 - R) + (1 - Y) * R, "R - Y"),
     (like_terms_are_collected, R * full(1, ("n", "k")), "R"),
@@ -185,6 +188,7 @@ SILENT = [
     (coefficients_cancel, N * (R + S)),
     (transposes_leave_stacks, hstack(E, F.T)),
     (transposes_leave_stacks, hstack(E, ones("n"))),
+    (transposes_leave_stacks, vstack(tanh(F), full(0, (1, "n")))),
     (numbers_leave_stacks, hstack(2 * E, 2 * F.T)),
     (numbers_leave_stacks, hstack(2 * E, ones("n"))),
     (blocks_go_inward, block(E * E, columns=(0, 2))),
@@ -203,6 +207,7 @@ SILENT = [
     (sums_are_tidy, R - S),
     (sums_are_tidy, LAM * R + R),
     (like_terms_are_collected, (R @ A) * (1 - S * S)),
+    (like_factors_are_collected, R * S * R),
     (like_terms_are_collected, R * full(float("inf"), ("n", "k"))),
     (like_terms_are_collected, reciprocal(full(0, ("n", "k"))) * R),
     (ones_are_neutral, R * full(2, ("n", "k"))),
@@ -262,7 +267,7 @@ def test_every_rule_fires_in_some_derivation():
     W = matrix("W", 4, 3, role="parameter")
     Z = hstack(E, ones("n")) @ W
     penalty = total(block(W, rows=(0, 3)) * block(W, rows=(0, 3))) + total(block(hstack(W, W), columns=(0, 3)))
-    penalty = penalty + total(power(hstack(W.T, ones(3)), 2))
+    penalty = penalty + total(power(hstack(W.T, ones(3)), 2)) + total(log(E) * reciprocal(E))
     stacks = derive_equations([(define("loss", total((Z @ W.T).T @ Z) + penalty), "", "loss")], [W, E])
     fired = {
         s.rule

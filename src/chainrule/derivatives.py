@@ -30,7 +30,7 @@ from chainrule.remarks import (
     sizes_in_kronecker_products,
 )
 from chainrule.render.text import equations_text, sentence_lines, text
-from chainrule.render.views import view_latex
+from chainrule.render.views import view_latex, view_text
 from chainrule.rewrite import Step
 from chainrule.rules import minus_enters
 from chainrule.tangents import dotted, with_tangents
@@ -47,7 +47,7 @@ class Derivatives:
     equations : tuple of Equation
         (name, expression, shape, rule, phase); phase is "forward", "loss", "backward", "tangent" or "hessian".
     steps : tuple of Step
-        (rule, before, after, equation).
+        (rule, before, after, equation), each with its shapes and `why`.
     notes : tuple of str
 
     Examples
@@ -96,6 +96,27 @@ class Derivatives:
 
     def __repr__(self) -> str:
         return f"<Derivatives: {', '.join(e.name for e in self.equations)}>"
+
+    def view(self, depth: str = "rules") -> str:
+        """Write the derivation as text of 80 columns, as `Derivation.view` does.
+
+        Parameters
+        ----------
+        depth : {"equations", "rules", "steps", "algebra"}
+            Equations alone; with shapes and rules; steps with shapes and a sentence why, in short where only numbers,
+            brackets and transposes move; every step with its formulas.
+
+        Examples
+        --------
+        >>> import chainrule as cr
+        >>> X, w = cr.matrix("X", "n", "d"), cr.matrix("w", "d", 1)
+        >>> print(cr.differentiate(cr.sum(X @ w), w).view("algebra"))
+        loss = 1' X w                                                            (1 x 1)
+        <BLANKLINE>
+        dw = X' 1                                                                (d x 1)
+        ...
+        """
+        return view_text(self.derived, depth)
 
     def latex(self, **options: Any) -> str:
         """Write the equations as LaTeX, which needs amsmath."""

@@ -8,13 +8,21 @@ from __future__ import annotations
 from collections.abc import Callable
 from itertools import islice
 
-from chainrule.algebra import collected, constant, from_terms, is_long, length, sum_terms
+from chainrule.algebra import collected, constant, is_long, length
+from chainrule.coefficients import (
+    a_lone_coefficient_is_a_number,
+    coefficients_are_opened,
+    coefficients_before,
+    coefficients_leave_products,
+    powers_of_numbers_are_coefficients,
+    reciprocals_cancel,
+    scalars_leave_products,
+)
 from chainrule.expr import (
     Node,
     add_op,
     full,
     hadamard_op,
-    is_atom,
     matmul_op,
     ones,
     rebuild,
@@ -42,7 +50,7 @@ from chainrule.matrix_functions import (
     unvec,
     vec,
 )
-from chainrule.primitives import logistic, power, reciprocal, sqrt
+from chainrule.primitives import logistic, power, reciprocal
 from chainrule.products import (
     PRODUCTS,
     chain,
@@ -60,41 +68,7 @@ MOST_ENTRIES = 64  # nodes of a sum of products that are looked at
 LINEAR = (trace, diag, diagonal, vec, unvec, kron, block_products, combined_blocks)
 
 
-# ---- numbers, known and unknown
-
-
-@on(scale_op)
-def coefficients_are_opened(node: Node) -> Node | None:
-    """(s t) A = s t A, (1/s) A has s below, and sqrt(s)^2 A = s A: what stands in front is a number times powers."""
-    powers, opened = [], False
-    for s, e in zip(node.args[1:], node.value[1], strict=True):
-        if s.op is hadamard_op or (s.op is matmul_op and all(a.shape == (1, 1) for a in s.args)):
-            powers += [(a, e) for a in s.args]
-        elif s.op is reciprocal.op:
-            powers.append((s.args[0], -e))
-        elif s.op is sqrt.op and e % 2 == 0:
-            powers.append((s.args[0], e // 2))
-        else:
-            powers.append((s, e))
-            continue
-        opened = True
-    return scale(node.args[0], node.value[0], *powers) if opened else None
-
-
-@on(scale_op)
-def a_lone_coefficient_is_a_number(node: Node) -> Node | None:
-    """s 1 = s for a 1 x 1 expression s, which need not stand in front of a 1."""
-    s = node.args[1] if len(node.args) == 2 else None
-    plain = s is not None and node.value[1] == (1,) and constant(node.args[0]) == 1 and not is_atom(s)
-    return scale(s, node.value[0]) if plain and s is not None and node.shape == (1, 1) else None
-
-
-@on(matmul_op)
-def scalars_leave_products(node: Node) -> Node | None:
-    """A s = s A for a 1 x 1 expression s."""
-    a, b = node.args
-    moved = by(a, b) if b.shape == (1, 1) else by(b, a) if a.shape == (1, 1) else None
-    return moved if moved is None or moved.op is not scale_op else coefficients_are_opened(moved) or moved
+# ---- numbers
 
 
 @on(*(f.op for f in LINEAR))
@@ -293,28 +267,22 @@ def _is_plain_product(node: Node) -> bool:
 
 
 @on(hadamard_op)
-def coefficients_leave_products(node: Node) -> Node | None:
-    """a (s + t) = (s + t) a for numbers, where coefficients alone are added."""
-    return _coefficients_before(node) if node.shape == (1, 1) else None
-
-
-def _coefficients_before(node: Node) -> Node | None:
-    for a, b in (node.args, node.args[::-1]):
-        terms = sum_terms(b) if b.op is add_op and not is_long(b) else []
-        if terms and not any(t.factors for t in terms):
-            return by(a, from_terms(terms, (1, 1)))
+def powers_are_added(node: Node) -> Node | None:
+    """A.^j o A.^k = A.^(j + k) for positive powers, where one of them is written as a power."""
+    if not any(f.op is power.op for f in node.args):
+        return None
+    for b, a in (node.args, node.args[::-1]):
+        *others, last = a.args if a.op is hadamard_op else (a,)
+        for f, g in ((last, b), (b, last)):
+            (base, k), (other, j) = _base(f), _base(g)
+            if f.op is power.op and base is other and j > 0 and k > 0:
+                joined = power(base, j + k)
+                return others[0] * joined if others else joined
     return None
 
 
-@on(hadamard_op, power.op)
-def powers_of_numbers_are_coefficients(node: Node) -> Node | None:
-    """s ∘ t = s t and s^k of 1 x 1 expressions, in front."""
-    if node.shape != (1, 1) or any(constant(a) is not None for a in node.args):
-        return None
-    if node.op is hadamard_op:
-        return scale(full(1, (1, 1)), 1, *((a, 1) for a in node.args))
-    k = node.value[0]
-    return scale(full(1, (1, 1)), 1, (node.args[0], int(k))) if k.is_integer() else None
+def _base(node: Node) -> tuple[Node, float]:
+    return (node.args[0], node.value[0]) if node.op is power.op else (node, 1.0)
 
 
 @on(scale_op)
@@ -352,6 +320,7 @@ def _squares(A: Node) -> tuple[Node, ...]:
 
 IDENTITIES: tuple[Rule, ...] = (
     symmetric_matrices_are_their_transposes,
+    reciprocals_cancel,
     coefficients_are_opened,
     a_lone_coefficient_is_a_number,
     scalars_leave_products,
@@ -373,6 +342,7 @@ IDENTITIES: tuple[Rule, ...] = (
     sums_of_products_are_products,
     coefficients_leave_products,
     powers_of_numbers_are_coefficients,
+    powers_are_added,
     squares_of_norms,
     squares_cancel_norms,
     *KRONECKER,
@@ -387,7 +357,7 @@ ANY: tuple[Rule, ...] = (
 
 def coefficients_come_first(root: Node) -> Node:
     """A ∘ (s + t) = (s + t) A, where coefficients alone are added: last, for no like terms are found in them."""
-    return Rewriter((on(hadamard_op)(_coefficients_before),))(root)
+    return Rewriter((on(hadamard_op)(coefficients_before),))(root)
 
 
 LAST: tuple[Callable[[Node], Node], ...] = (transposes_leave_sums, coefficients_come_first)

@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 
+from chainrule.coefficients import numbers_are_coefficients
 from chainrule.expr import (
     Node,
     add_op,
     apply,
     define_op,
     full,
-    full_op,
     hadamard_op,
     is_atom,
     matmul_op,
@@ -172,15 +172,6 @@ def _of_examples(node: Node) -> bool:
 def _names(*roots: Node) -> set[object]:
     """Of matrices; a coefficient lies as one wants."""
     return {n.name for n in toposort_to_names(*roots) if is_atom(n) and n.shape != (1, 1)}
-
-
-@on(matmul_op)
-def numbers_are_coefficients(node: Node) -> Node | None:
-    """(k) A = A (k) = k A for the 1 x 1 matrix of a number k."""
-    for k, A in (node.args, node.args[::-1]):
-        if k.op is full_op and k.shape == (1, 1) and not (A.op is full_op and A.shape == (1, 1)):
-            return scale(A, k.value)
-    return None
 
 
 TIDY = (

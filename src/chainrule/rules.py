@@ -111,6 +111,13 @@ def sums_are_tidy(node: Node) -> Node | None:
     return None if is_long(node) else from_terms(sum_terms(node), node.shape)
 
 
+@on(hadamard_op)
+def like_factors_are_collected(node: Node) -> Node | None:
+    """A o B o A^k = A^(k+1) o B and A o 1/A = 1, where that is shorter."""
+    first = next(collected(node), node)
+    return first if length(first) < length(node) else None
+
+
 @on(add_op, hadamard_op)
 def like_terms_are_collected(node: Node) -> Node | None:
     """A sum of Hadamard products in its collected form, multiplied out or not, where that is shorter."""
@@ -184,9 +191,10 @@ ALGEBRA: tuple[Rule, ...] = (
     blocks_go_inward,
     parts_of_a_stack,
     bilinear_forms_read_from_the_left,
-    hadamard_products_are_flat,
-    like_terms_are_collected,
     ones_are_neutral,
+    hadamard_products_are_flat,
+    like_factors_are_collected,
+    like_terms_are_collected,
     sums_are_tidy,
 )
 
@@ -201,7 +209,7 @@ INWARD = algebra_with(transposes_go_inward)
 RENEWED: tuple[Rule, ...] = (
     coefficients_cancel,
     totals_turn,
-    *(rule for rule in INWARD if rule is not like_terms_are_collected),
+    *(rule for rule in INWARD if rule not in (like_factors_are_collected, like_terms_are_collected)),
 )
 """For reading a derivation in other names: every transpose goes to the names, every multiple to its terms.
 

@@ -111,9 +111,9 @@ def totals_turn(node: Node) -> Node | None:
 
 
 def _all_turned(node: Node) -> bool:
-    """Is every operand a transpose, constants aside?"""
+    """Is every operand a transpose, constants aside? In a stack it may also be made of transposes, as f(A') + B'."""
     parts = [a for a in node.args if constant(a) is None]
-    return bool(parts) and all(a.op is transpose_op for a in parts)
+    return bool(parts) and all(a.op is transpose_op or (node.op in STACKS and _turning(a) < 0) for a in parts)
 
 
 def _other_way(stack: Node) -> Node:
@@ -124,7 +124,7 @@ def _other_way(stack: Node) -> Node:
 
 @on(*STACKS)
 def transposes_leave_stacks(node: Node) -> Node | None:
-    """[A', B'] = [A; B]', and [A'; B'] = [A, B]'; ones and zeros beside a transpose go with it."""
+    """[A', B'] = [A; B]', and [A'; f(B')] = [A, f(B)]'; ones and zeros beside a transpose go with it."""
     return _other_way(node).T if _all_turned(node) else None
 
 

@@ -242,3 +242,22 @@ def test_what_is_too_long_to_repeat_is_said_once():
     assert said == [
         "A 1 adds up every row: each entry of A has the derivative of the sum of its row; A is Y ∘ log_softmax(Z1)"
     ]
+
+
+@pytest.mark.parametrize("convention", ["nielsen", "pytorch"])
+def test_a_letter_for_a_long_factor_is_explained_and_a_number_has_no_index(convention):
+    steps = cr.Network("4 -> 3 tanh -> 2").derive(convention=convention, sample_weight=True).steps
+    said = [why(s) for s in steps if s.via is not None]
+
+    lettered = [sentence for sentence in said if re.search(r"\b[ABG]\[", sentence)]
+    assert lettered
+    assert all(re.search(r"; [AB] is \(A2 - Y\) ∘ \(A2 - Y\)$", sentence) for sentence in lettered)
+    assert not any(re.search(r"(?<!\w)1\)?\[", sentence) for sentence in said)
+
+
+def test_an_entry_of_a_product_is_one_of_the_product_in_brackets():
+    x, A = cr.matrix("x", "n", 1), cr.matrix("A", "n", "n")
+    steps = cr.differentiate(x.T @ A @ x, x).steps
+
+    sentence = "x[i,0] meets (x' A)[0,i] in [0,0] of x' A x alone: (x' A)[0,i] is [i,0] of (x' A)'"
+    assert sentence in [s.why for s in steps]

@@ -56,7 +56,7 @@ def test_after_the_last_step_stands_the_equation():
     d = cr.Network("3 -> 2", penalty="l1(0.2) + l2(0.1)/n").derive()
     (about,) = [p for p in d.view("steps").split("\n\n") if p.startswith("dW1 = ")]
 
-    assert about.splitlines()[-1] == f"     so far: {str(d['dW1']).removeprefix('dW1 = ')}"
+    assert about.splitlines()[-1] == f"  =  {str(d['dW1']).removeprefix('dW1 = ')}"
 
 
 def test_a_long_whole_is_cut_and_says_how_much_is_missing():

@@ -18,8 +18,6 @@ from chainrule.expr import FACTS
 from chainrule.operators import CALLS
 from chainrule.points import never_finite
 from chainrule.program.languages import LANGUAGES
-from chainrule.render.text import SPELT, formula_lines
-from chainrule.render.views import legend, reads_alike
 from chainrule.shapes import show
 from chainrule.typed import Typed, parse
 
@@ -64,7 +62,7 @@ def gradient(
     hessian
         The matrix of second derivatives too, or, where none is found, its product with a direction.
     steps
-        Every rewriting step.
+        Every step, with its shapes and a sentence why.
     latex
         Write LaTeX, which needs amsmath.
     source
@@ -132,16 +130,8 @@ def _heading(formula: Typed) -> str:
 
 
 def _text(derived: Derivatives, steps: bool) -> str:
-    """The equations, and the steps one under another."""
-    lines = [str(derived)]
-    if steps:
-        lines += ["steps", *legend(derived.steps, 2)]
-    shown = [step for step in derived.steps if steps and not reads_alike(step)]
-    for number, step in enumerate(shown, 1):
-        lines.append(f"  {number}. {step.rule.replace('_', ' ')}{f', in {step.equation}' if step.equation else ''}")
-        lines += formula_lines(step.before, "       ", to=SPELT)
-        lines += formula_lines(step.after, "     = " if step.via is None else "    -> ", to=SPELT)
-    return "\n".join(lines)
+    """The equations, and below them how each came about."""
+    return f"{derived}\n\n{derived.view('algebra')}" if steps else str(derived)
 
 
 def _judged(report: GradientReport, *, aloud: bool) -> int:

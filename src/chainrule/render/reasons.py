@@ -6,9 +6,12 @@ decided, `also_fits` says what else would fit.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
 
+from chainrule.algebra import constant
+from chainrule.coefficients import PLAIN
 from chainrule.derive import Equation
 from chainrule.expr import (
     Node,
@@ -49,12 +52,22 @@ class Shown:
     so_far: Node | None = None  # the whole of which the steps changed a part
 
 
+def plain(node: Node) -> Node:
+    """An expression as a step shows it: a number in front, not as a matrix that is multiplied by."""
+    return Rewriter(PLAIN)(node)
+
+
+def plainly(step: Step) -> Step:
+    """A step as it is shown."""
+    return replace(step, before=plain(step.before), after=plain(step.after))
+
+
 def why(step: Step, i: Index = "i", j: Index = "j") -> str:
     """One sentence about a step, for the entry [i,j] of what is differentiated by."""
     if step.via is None:
         return " ".join((step.identity or step.rule.replace("_", " ")).split()).removesuffix(".")
     Y, place = step.via
-    operand = Y.args[place]
+    step, operand = plainly(step), Y.args[place]
     if Y.op is matmul_op:
         return _of_product(step, Y, place, i, j)
     if Y.op is scale_op:
@@ -118,23 +131,25 @@ def _of_product(step: Step, Y: Node, place: int, i: Index, j: Index) -> str:
     summed = Y.shape[place == 0]
     k = 0 if summed == 1 else "k"
     there, meets = ((r, k), (c, k)) if place == 0 else ((k, c), (k, r))
-    G, coefficient = _bare(step.before)
-    signal, result = _entry(G, *there, "G"), f"[{i},{j}] of {_spoken(passed_on(step))}"
+    G, coefficient = _bare(step.before), _coefficient(step.before)
+    signal = "" if constant(G) else _entry(G, *there, "G")
+    result = f"[{i},{j}] of {_spoken(passed_on(step))}"
     if is_ones(other):
         line = "row" if place else "column"
         added = f"{_entry(of, i, j, 'it')} is added in every {line} k"
         return f"{added}: the sum over k of {coefficient(signal)} is {result}"
     partner = _entry(other, *meets, "B" if place == 0 else "A")
-    product = f"{_called(Y.args[0], 'A')} {_called(Y.args[1], 'B')}"
+    product = f"{_turned(Y.args[0], 'A')} {_turned(Y.args[1], 'B')}"
+    meant = _meanings({"A": Y.args[0], "B": Y.args[1], "G": G})
     side = f"the {SIDES[place]} " if operand is other else ""
     met = (
         f"{side}{_entry(of, i, j, 'A' if place == 0 else 'B')} meets {partner} in [{there[0]},{there[1]}] of {product}"
     )
     terms = [signal, partner] if (place == 0) == (of is operand) else [partner, signal]
-    passed = coefficient(" ".join(terms))
+    passed = coefficient(" ".join(filter(None, terms)))
     if summed == 1:
-        return f"{met} alone: {passed} is {result}"
-    return f"{met}, for every {'example k' if summed == ROWS else 'k'}: the sum over k of {passed} is {result}"
+        return f"{met} alone: {passed} is {result}{meant}"
+    return f"{met}, for every {'example k' if summed == ROWS else 'k'}: the sum over k of {passed} is {result}{meant}"
 
 
 def _spoken(node: Node) -> str:
@@ -142,13 +157,30 @@ def _spoken(node: Node) -> str:
     return written if len(written) <= 2 * LONG else "the share"
 
 
-def _bare(G: Node) -> tuple[Node, Callable[[str], str]]:
-    """A derivative without its coefficient, and how a term is written that has it."""
-    if G.op is not scale_op:
-        return G, str
-    number, exponents = G.value
-    powers = list(zip(G.args[1:], exponents, strict=True))
-    return G.args[0], lambda term: spelt(scale(apply(symbol_op, shape=(1, 1), value=Symbol(term)), number, *powers))
+def _turned(factor: Node, letter: str) -> str:
+    """A factor as it is written, if that is short; else by a letter, which is turned as the factor is."""
+    called = _called(factor, letter)
+    return f"{_called(factor.args[0], letter)}'" if called == letter and factor.op is transpose_op else called
+
+
+def _meanings(letters: Mapping[str, Node]) -> str:
+    """What the letters stand for that were written for long formulas, if those may be repeated once."""
+    bare = {letter: node.args[0] if node.op is transpose_op else node for letter, node in letters.items()}
+    long = {letter: spelt(node) for letter, node in bare.items() if _called(node, "") == ""}
+    return "".join(f"; {letter} is {written}" for letter, written in long.items() if len(written) <= 3 * LONG)
+
+
+def _bare(G: Node) -> Node:
+    """A derivative without its coefficient."""
+    return G.args[0] if G.op is scale_op else G
+
+
+def _coefficient(G: Node) -> Callable[[str], str]:
+    """How a term is written that has the coefficient of a derivative, or the number that it is full of."""
+    number, exponents = G.value if G.op is scale_op else (Fraction(1), ())
+    powers = list(zip(G.args[1:], exponents, strict=True)) if G.op is scale_op else []
+    number *= constant(_bare(G)) or 1
+    return lambda term: spelt(scale(apply(symbol_op, shape=(1, 1), value=Symbol(term)), number, *powers))
 
 
 def _entry(node: Node, r: Index, c: Index, otherwise: str) -> str:
@@ -156,7 +188,8 @@ def _entry(node: Node, r: Index, c: Index, otherwise: str) -> str:
     if node.op is transpose_op:
         return _entry(node.args[0], c, r, otherwise)
     r, c = _index(node.shape, r, c)
-    return f"{_called(node, otherwise)}[{r},{c}]"
+    called = _called(node, otherwise)
+    return f"({called})[{r},{c}]" if node.op is matmul_op and called != otherwise else f"{called}[{r},{c}]"
 
 
 def passed_on(step: Step) -> Node:
@@ -240,7 +273,7 @@ def also_fits(step: Step) -> tuple[str, ...]:
     if step.via is None or step.via[0].op is not matmul_op:
         return ()
     Y, i = step.via
-    factor, (G, _), wanted = Y.args[1 - i], _bare(step.before), Y.args[i].shape
+    factor, G, wanted = Y.args[1 - i], _bare(step.before), Y.args[i].shape
     if is_ones(factor) or factor.shape == (1, 1) or G.shape == (1, 1):
         return ()
     found = []
@@ -248,7 +281,7 @@ def also_fits(step: Step) -> tuple[str, ...]:
         for second in (G, G.T) if first in (factor, factor.T) else (factor, factor.T):
             if first.shape[1] == second.shape[0] and (first.shape[0], second.shape[1]) == wanted:
                 product = first @ second
-                if product is not _bare(step.after)[0]:
+                if product is not _bare(step.after):
                     found.append(spelt(_by_the_matrix(step, product)))
     return tuple(found)
 
@@ -280,7 +313,7 @@ def reached(name: str, users: Sequence[Equation], steps: Iterable[Step]) -> str:
 
 def signals_passed_on(steps: Iterable[Step]) -> Iterator[Step]:
     """The products on the way from one named derivative to the next."""
-    return (s for s in steps if s.via and s.via[0].op is matmul_op and is_atom(_bare(s.before)[0]))
+    return (s for s in steps if s.via and s.via[0].op is matmul_op and is_atom(_bare(s.before)))
 
 
 def _brings(s: Step) -> str:
@@ -288,7 +321,7 @@ def _brings(s: Step) -> str:
     Y, i = s.via
     if Y.shape[i == 0] == ROWS:  # the summed index counts the examples
         return f"collects it over the {'rows' if i else 'columns'}"
-    return f"brings it back from {str(_bare(s.before)[0].name).removeprefix('d')}"
+    return f"brings it back from {str(_bare(s.before).name).removeprefix('d')}"
 
 
 def users_of(equations: Iterable[Equation]) -> dict[str, list[Equation]]:

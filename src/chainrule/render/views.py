@@ -11,7 +11,7 @@ from chainrule.derive import Derived, Equation
 from chainrule.expr import Node, full_op, is_atom, ones_op, walk
 from chainrule.matrix_functions import is_identity
 from chainrule.render.latex import equations_latex, steps_latex
-from chainrule.render.reasons import Shown, is_bookkeeping, reached, users_of, warning, why
+from chainrule.render.reasons import Shown, is_bookkeeping, plain, plainly, reached, users_of, warning, why
 from chainrule.render.so_far import so_far
 from chainrule.render.text import SPELT, WIDTH, equations_text, formula_lines, sentence_lines, spelt
 from chainrule.rewrite import Step
@@ -19,8 +19,8 @@ from chainrule.shapes import show
 
 Depth = Literal["equations", "rules", "steps", "algebra"]
 ONES = (
-    "beside a matrix, 1 is a column of ones, 1' a row of them, 1 1' a matrix of them, and (1) the number; in a sum "
-    "with a matrix, 1 stands for each of its entries"
+    "beside a matrix, 1 is a column of ones, 1' a row of them, and 1 1' a matrix of them; in a sum with a matrix, 1 "
+    "stands for each of its entries"
 )
 ALIKE = "steps of which both sides read alike are left out"
 DEPTHS: tuple[str, ...] = get_args(Depth)
@@ -59,7 +59,7 @@ def view_latex(
 
 def legend(steps: Sequence[Step], indent: int = 0) -> list[str]:
     """What a 1 that is no number stands for, and that not every step is shown, where that is so."""
-    sides = [node for s in steps for node in (s.before, s.after)]
+    sides = [plain(node) for s in steps for node in (s.before, s.after)]
     parts = walk(sides, lambda n: () if is_atom(n) or is_identity(n) else n.args)
     ones = any(n.op in (ones_op, full_op) and n.shape != (1, 1) for n in parts)
     said = [(ONES, ones), (ALIKE, any(map(reads_alike, steps)))]
@@ -67,8 +67,8 @@ def legend(steps: Sequence[Step], indent: int = 0) -> list[str]:
 
 
 def reads_alike(step: Step) -> bool:
-    """Do both sides look the same, as where a column times a row of ones is the matrix of ones?"""
-    return step.via is None and spelt(step.before) == spelt(step.after)
+    """Do both sides look the same, as where a column times a row of ones is the matrix of ones, or (k) A is k A?"""
+    return step.via is None and spelt(plain(step.before)) == spelt(plain(step.after))
 
 
 class Account(NamedTuple):
@@ -96,7 +96,7 @@ def _shown(e: Equation, steps: Sequence[Step], *, re_read: bool, every: bool) ->
     wholes = list(so_far(steps))
     if e.phase == "backward" and steps and (wholes[-1] or steps[-1].after) is not e.expression:
         wholes[-1] = e.expression  # the sum of what came on several ways
-    told = [(s, whole) for s, whole in zip(steps, wholes, strict=True) if not reads_alike(s)]
+    told = [(s, _whole(s, whole)) for s, whole in zip(steps, wholes, strict=True) if not reads_alike(s)]
     told = [(s, whole) for s, whole in told if every or not (re_read and is_bookkeeping(s))]
     for in_short, group in groupby(told, lambda each: not every and is_bookkeeping(each[0])):
         run = list(group)
@@ -104,12 +104,17 @@ def _shown(e: Equation, steps: Sequence[Step], *, re_read: bool, every: bool) ->
         if in_short and len(run) > FEW:
             s, whole = run[-1]
             title = f"{number}-{number + len(run) - 1}. {', '.join(dict.fromkeys(rules))}"
-            yield Shown(title, (), (), s.after if whole is None else whole)
+            yield Shown(title, (), (), plain(s.after) if whole is None else whole)
         else:
             for at, ((s, whole), rule) in enumerate(zip(run, rules, strict=True), number):
                 notes = [f"note: {found}"] if (found := warning(s)) else []
-                yield Shown(f"{at}. {rule}", (s,), () if in_short else (why(s), *notes), whole)
+                yield Shown(f"{at}. {rule}", (plainly(s),), () if in_short else (why(s), *notes), whole)
         number += len(run)
+
+
+def _whole(step: Step, so_far: Node | None) -> Node | None:
+    """What there is so far as it is shown, where the step does not show it all."""
+    return None if so_far is None or plain(so_far) is plain(step.after) else plain(so_far)
 
 
 def _check(depth: str) -> None:
