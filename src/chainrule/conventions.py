@@ -215,10 +215,10 @@ class Reading:
 
     def is_transposed(self, name: str) -> bool:
         """Is it the transpose of what the network calls by this name?"""
-        parameter = name.removeprefix("d")
-        if parameter in self.weights:
+        parts = set(name.removeprefix("d").split("_"))  # dW1, lr_W1, m_W1_next are of W1
+        if parts & self.weights:
             return self.convention.weights in TRANSPOSED
-        if parameter in self.biases:
+        if parts & self.biases:
             return self.convention.bias == "column"
         return self.convention.layout == "columns"
 

@@ -210,7 +210,7 @@ class Derivation:
         random_state : int, Generator or None
             Draws the dropout masks.
         **hyper
-            Hyper-parameters of the update rule, such as `lr=0.5`.
+            Hyper-parameters of the update rule, such as `lr=0.5`; of `learning_rate="matrix"` also `lr_W1`, in rows.
 
         Returns
         -------

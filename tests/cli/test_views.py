@@ -52,6 +52,37 @@ def test_given_numbers_are_worked_out(file, capsys):
     assert out.startswith("1. forward")
 
 
+def test_the_learning_rate_is_among_the_values(tmp_path, capsys):
+    path = tmp_path / "mazur.json"
+    path.write_text(json.dumps({**MAZUR, "lr": 0.5}), encoding="utf-8")
+    command = ["derive", NET, "--loss=half_squared_error", f"--values={path}", "--digits=9"]
+
+    assert main([*command, "--six-steps"]) == 0
+    six = capsys.readouterr().out
+    assert main([*command, "--entry", "W2_next[0,0]"]) == 0
+    entry = capsys.readouterr().out
+
+    assert "0.358916480" in six  # w5+ of Mazur's page
+    assert "  = 0.4 - 0.5 · 0.0821670406\n  = 0.35891648" in entry
+
+
+def test_rates_and_weights_of_examples_are_among_the_values(tmp_path, capsys):
+    rates = {"lr_W1": [[1, 2], [3, 4], [5, 6]], "lr": 0.25, "w": [[1], [3]]}
+    path = tmp_path / "rates.json"
+    path.write_text(json.dumps({"X": [[1, 2, 3], [0, 1, 0]], "Y": [[0, 1], [1, 0]], **rates}), encoding="utf-8")
+    options = ["--learning-rate=matrix", "--sample-weight", "--layout=columns", f"--values={path}"]
+
+    assert main(["derive", "3 -> 2", *options]) == 0
+
+    out = capsys.readouterr().out
+    assert "[2 4 6]" in out  # in columns, as W1 is
+    assert "[0.25]" in out
+    assert "  s = w 1" in out
+    assert "    = [1 3] 1\n    = 4" in out
+    assert main(["derive", "3 -> 2", "--entry", "lr_W1[0,0]", f"--values={path}"]) == 2
+    assert "has a value for 'lr_W1'" in capsys.readouterr().err
+
+
 def test_values_alone_are_worked_out(file, capsys):
     command = ["derive", NET, "--loss=half_squared_error", "--values", str(file)]
 
@@ -88,9 +119,10 @@ def test_numbers_are_drawn_where_none_are_given(layout, capsys):
 def test_drawn_targets_suit_the_loss(loss):
     network = Network(f"3 -> 2 {LOSSES[loss].partner}", loss)
 
-    params, X, Y = numbers_for(network, None)
+    params, X, Y, options = numbers_for(network, network.derive(), None)
 
     assert np.isfinite(network.loss(params, X, Y))
+    assert not options
 
 
 def test_an_npz_file_gives_numbers_too(tmp_path, capsys):

@@ -250,6 +250,21 @@ def test_a_rate_for_every_weight_has_the_shape_of_the_weights():
         d.with_numbers(*data, lr_W1=[1, 2, 3])
 
 
+@pytest.mark.parametrize("convention", ["nielsen", "pytorch", cr.Convention("columns", "WtX")])
+def test_rates_are_given_in_rows_in_every_convention(convention):
+    net = cr.Network("2 -> 3")
+    d = net.derive(convention=convention, learning_rate="matrix")
+    data = net.init(0), [[1, 2], [0, 1]], [[0, 1, 2], [1, 0, 0]]
+    rate = np.arange(6.0).reshape(2, 3)
+
+    stepped = d.with_numbers(*data, lr_W1=rate, lr=0.5)
+
+    gradient = net.gradient(*data)
+    after = stepped["W1_next"].T if d.is_transposed("W1_next") else stepped["W1_next"]
+    np.testing.assert_allclose(after, data[0]["W1"] - rate * gradient["W1"], rtol=1e-12)
+    np.testing.assert_allclose(stepped["b1_next"].ravel(), (data[0]["b1"] - 0.5 * gradient["b1"]).ravel(), rtol=1e-12)
+
+
 def test_an_entry_behind_a_softmax_is_explained_in_the_names_and_numbers_at_hand():
     net = cr.Network("1 -> 2 softmax nobias")
     data = {"W1": [[0.0, 0.0]]}, [[1.0], [2.0]], [[0, 1], [1, 0]]

@@ -120,7 +120,8 @@ def derive(
         The same, in the six steps in which back-propagation is taught.
     values
         Numbers for --entry, --six-steps or, where neither is said, --numbers: a JSON or .npz file with X, Y, W1, b1,
-        ..., in rows. What is not given is drawn.
+        ..., in rows, and what the update rule takes, such as lr (or lr_W1 of --learning-rate matrix). What is not
+        given is drawn.
     digits
         Significant digits of the numbers.
     latex
@@ -189,13 +190,14 @@ def _with_numbers(
     digits: int,
     latex: bool,
 ) -> str:
-    params, X, Y = numbers_for(network, values)
+    params, X, Y, options = numbers_for(network, derivation, values)
     if entry is not None:
         match = re.fullmatch(r"\s*(\w+)\s*\[\s*(\d+)\s*,\s*(\d+)\s*\]\s*", entry)
         if match is None:
             raise ValueError(f'an entry is written as "dW2[1,0]", got {entry!r}')
-        return derivation.entry(match[1], int(match[2]), int(match[3]), params, X, Y, latex=latex, digits=digits)
-    worked = derivation.with_numbers(params, X, Y, digits=digits)
+        i, j = int(match[2]), int(match[3])
+        return derivation.entry(match[1], i, j, params, X, Y, latex=latex, digits=digits, **options)
+    worked = derivation.with_numbers(params, X, Y, digits=digits, **options)
     if six_steps:
         return worked.six_steps()
     return worked.latex() if latex else str(worked)
