@@ -261,7 +261,7 @@ def stacked(reading: Reading, values: Mapping[str, Any]) -> dict[str, Any]:
     if reading.convention.bias == "ones":
         for name in [name for name in arrays if name.removeprefix("d") in reading.weights]:
             if (b := name.replace("W", "b")) in arrays:
-                W, last = np.asarray(arrays[name]), np.asarray(arrays.pop(b))
+                W, last = as_numbers(name, arrays[name]), as_numbers(b, arrays.pop(b))
                 if W.ndim != 2 or last.shape != (1, W.shape[1]):
                     raise DataError(f"{b} is a row to go below {name}, got shapes {last.shape} and {W.shape}")
                 arrays[name] = np.vstack([W, last])

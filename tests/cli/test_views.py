@@ -156,11 +156,19 @@ def test_a_mistake_is_one_sentence(options, message, capsys):
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [("[1]", "should hold matrices by name"), ("{", "is neither JSON nor .npz"), ('{"W3": 1}', "has a value for 'W3'")],
+    [
+        ("[1]", "should hold matrices by name"),
+        ("{", "is neither JSON nor .npz"),
+        ('{"W3": 1}', "has a value for 'W3'"),
+        ('{"X": [[0.05], [1, 2]]}', "X is a matrix, got rows of different lengths: row 0 has length 1, row 1 has"),
+        ('{"X": [[0.05, "a"]]}', "X holds real numbers, got 'a' at [0, 1]"),
+        ('{"X": 3}', "the network takes X of shape (n x 2), got ()"),
+        ('{"W1": [[1, 2], [3]]}', "W1 is a matrix, got rows of different lengths: row 0 has length 2, row 1 has"),
+    ],
 )
 def test_a_bad_file_is_one_sentence(text, message, tmp_path, capsys):
     path = tmp_path / "bad.json"
     path.write_text(text, encoding="utf-8")
 
     assert main(["derive", NET, "--numbers", "--values", str(path)]) != 0
-    assert message in capsys.readouterr().err
+    assert message in " ".join(capsys.readouterr().err.split())

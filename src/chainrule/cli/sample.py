@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from chainrule.arrays import as_data
 from chainrule.derivation import Derivation
 from chainrule.errors import DataError, UnknownNameError, nearest, with_article
 from chainrule.network import Network
@@ -31,7 +32,7 @@ def numbers_for(network: Network, derivation: Derivation, file: Path | None) -> 
         if name not in known:
             raise UnknownNameError(f"{str(file)!r} has a value for {name!r}{nearest(name, known)}")
     params |= {name: value for name, value in given.items() if name in params}
-    X = np.asarray(given.get("X", rng.uniform(-1, 1, (ROWS, network.inputs)).round(1)))
+    X = as_data(given.get("X", rng.uniform(-1, 1, (ROWS, network.inputs)).round(1)), network.inputs)
     Y = given.get("Y", _targets(network, len(X), rng))
     return (
         params,
