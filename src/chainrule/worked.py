@@ -67,9 +67,10 @@ class Worked:
         """The same as LaTeX, which needs amsmath only."""
         return worked_latex(self._phases(), self.values, self.digits)
 
-    def six_steps(self) -> str:
+    def six_steps(self, *, latex: bool = False) -> str:
         """The same in the six steps in which back-propagation is taught, for one example or for all."""
-        return worked_text(self._six(), self.values, self.digits)
+        write = worked_latex if latex else worked_text
+        return write(self._six(), self.values, self.digits)
 
     def entry(self, derived: Derived, name: str, i: int, j: int, *, latex: bool = False) -> str:
         """One entry of one result, in words, symbols and numbers, with the indices that justify it."""

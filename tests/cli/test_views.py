@@ -1,11 +1,15 @@
 """`chainrule derive` at every depth, and with numbers."""
 
 import json
+import re
+from functools import cache
+from itertools import combinations
 
 import numpy as np
 import pytest
 
 from chainrule.cli import main
+from chainrule.cli.derive import WRITTEN
 from chainrule.cli.sample import numbers_for
 from chainrule.losses import LOSSES
 from chainrule.network import Network
@@ -32,6 +36,7 @@ def file(tmp_path):
         (["--view", "steps"], lambda d: d.view("steps")),
         (["--view", "steps", "--latex"], lambda d: d.latex("steps")),
         (["--latex"], lambda d: d.latex()),
+        (["--latex", "--view", "rules"], lambda d: d.latex("rules")),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
@@ -106,6 +111,43 @@ def test_one_entry_is_explained(file, capsys):
     assert latex.startswith(r"\begin{align*}")
 
 
+def test_the_six_steps_are_latex_too(file, capsys):
+    assert main(["derive", NET, "--six-steps", "--latex", f"--values={file}"]) == 0
+    out = capsys.readouterr().out
+
+    assert out.startswith("\\begin{align*}\n  &\\textit{1. forward: sums")
+    assert out.count(r"\begin{align*}") == out.count(r"\end{align*}") == 6
+    assert r"\textit{6. the update}" in out
+    assert max(len(line) for line in out.splitlines() if "textit" in line) < 80
+
+
+def test_of_any_two_options_each_changes_what_is_written_or_both_are_refused(file, capsys):
+    numpy = ["--source", "numpy"]
+    options = {
+        "--entry": ["--entry", "dW2[0,0]"], "--numbers": ["--numbers"], "--six-steps": ["--six-steps"],
+        "--source": numpy, "--view": ["--view", "steps"], "--latex": ["--latex"], "--values": ["--values", str(file)],
+        "--digits": ["--digits", "6"], "--part": ["--part", "step"],
+    }  # fmt: skip
+    assert set(options) == set(WRITTEN) | {each for goes in WRITTEN.values() for each in goes}
+
+    @cache
+    def written(*chosen):
+        status = main(["derive", NET, *(word for each in chosen for word in options[each])])
+        out, err = capsys.readouterr()
+        if status:
+            assert status == 2
+            assert not out
+            assert re.search(r"exclude each other|goes with", err)
+        return out
+
+    for pair in combinations(options, 2):
+        together = written(*pair)
+        for each, other in (pair, pair[::-1]):
+            alone = written(other)
+            by_default = {"--numbers"} if each == "--numbers" and other == "--values" else set()
+            assert not together or each in by_default or together != alone, (other, each)
+
+
 @pytest.mark.parametrize("layout", ["rows", "columns"])
 def test_numbers_are_drawn_where_none_are_given(layout, capsys):
     assert main(["derive", "3 -> 2 tanh dropout=0.5 -> 2 softmax", "--numbers", "--layout", layout]) == 0
@@ -143,6 +185,11 @@ def test_an_npz_file_gives_numbers_too(tmp_path, capsys):
         (["--numbers", "--digits=-1"], "digits is a whole number of at least 1, got -1"),
         (["--numbers", "--source", "numpy"], "--numbers and --source exclude each other"),
         (["--values", "nowhere.json", "--source", "numpy"], "--values and --source exclude each other"),
+        (["--view", "rules", "--numbers"], "--numbers and --view exclude each other"),
+        (["--view", "steps", "--source", "numpy"], "--source and --view exclude each other"),
+        (["--entry", "dW2[0,0]", "--view", "steps"], "--entry and --view exclude each other"),
+        (["--entry", "", "--source", "numpy"], "--entry and --source exclude each other"),
+        (["--entry", ""], "an entry is written as \"dW2[1,0]\", got ''"),
         (["--numbers", "--view", "steps"], "--numbers and --view exclude each other"),
         (["--numbers", "--values", "nowhere.json"], "cannot read 'nowhere.json'"),
     ],
