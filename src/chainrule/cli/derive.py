@@ -146,8 +146,8 @@ def derive(
     """
     if digits is not None:
         check_digits(digits)
-    given = {"--entry": entry, "--numbers": numbers, "--six-steps": six_steps, "--source": source, "--view": view}
-    given |= {"--latex": latex, "--values": values, "--digits": digits, "--part": part}
+    given: dict[str, Any] = {"--entry": entry, "--numbers": numbers, "--six-steps": six_steps, "--source": source}
+    given |= {"--view": view, "--latex": latex, "--values": values, "--digits": digits, "--part": part}
     what = _what([option for option, value in given.items() if value is not None and value is not False])
     words: dict[str, Any] = {"layout": layout, "weights": weights, "reduction": reduction, "scale": scale}
     words |= {"bias": bias, "sign": sign}
