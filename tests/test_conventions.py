@@ -495,7 +495,7 @@ def test_a_derivation_says_which_multiple_and_which_way():
 def test_arrays_are_translated():
     net = cr.Network(NET)
     params = net.init(0)
-    d = net.derive(convention="nielsen", bias="ones")
+    d = net.derive(convention="nielsen", bias="ones", sample_weight=True)
     gradient = {"dW1": np.ones((4, 5)), "db1": np.zeros((1, 5))}
 
     found = d.translate({"X": np.ones((7, 4)), "w": np.full((7, 1), 0.5), **params, **gradient})
@@ -512,7 +512,16 @@ def test_arrays_are_translated():
     [
         (None, TypeError, "the values are a mapping of names to arrays, got None"),
         ({3: [[4]]}, TypeError, "the values are a mapping of names to arrays, got the name 3"),
-        ({"dZ1": [[1]], "X": 3}, ShapeError, "X has one row for each example, got 3"),
+        ({"dZ1": [[1]], "X": 3}, ShapeError, r"X is \(n x 2\) in rows, got an array of shape \(\)"),
+        ({"W1": np.ones((7, 9))}, ShapeError, r"W1 is \(2 x 1\) in rows, got an array of shape \(7, 9\)"),
+        ({"W1": [1, 2]}, ShapeError, r"W1 is \(2 x 1\) in rows, got an array of shape \(2,\)"),
+        (
+            {"X": np.ones((3, 2)), "Y": np.ones((4, 1))},
+            ShapeError,
+            r"Y is \(n x 1\) in rows with n = 3, got an array of shape \(4, 1\)",
+        ),
+        ({"Qq": [[1]]}, UnknownNameError, "there is no 'Qq' in this derivation; known names are"),
+        ({"dw1": [[1], [2]]}, UnknownNameError, "there is no 'dw1' in this derivation; did you mean 'dW1'"),
         ({"W1": "a"}, DataError, "W1 holds real numbers, got 'a'"),
     ],
 )

@@ -107,6 +107,27 @@ def test_rows_are_examples_where_there_are_targets(role, words):
     assert d["db"].rule == f"product, tanh, {words}"
 
 
+X, W, b = cr.matrix("X", "n", "d"), cr.matrix("W", "d", "k"), cr.matrix("b", 1, "k")
+Y = cr.matrix("Y", "n", "k", role="target")
+IN_COLUMNS = W.T @ X.T + b.T @ cr.ones("n").T
+
+
+@pytest.mark.parametrize(
+    ("expression", "words"),
+    [
+        (cr.half_squared_error(X @ W + cr.ones("n") @ b, Y), "product, sum over examples"),
+        (cr.sum(cr.tanh(X @ W + cr.ones("n") @ b)), "product, tanh, sum over rows"),
+        (cr.sum(cr.tanh(IN_COLUMNS)), "product, tanh, sum over columns"),
+        (cr.half_squared_error(IN_COLUMNS.T, Y), "product, sum over examples"),
+    ],
+)
+def test_a_bias_sums_over_the_lines_that_it_is_added_to(expression, words):
+    derived = cr.differentiate(expression, b)
+
+    assert derived["db"].rule == words
+    assert derived.check().ok
+
+
 @pytest.mark.parametrize(
     ("text", "name", "expected"),
     [

@@ -190,7 +190,12 @@ MISTAKES = {
         "X is declared (n x d), got an array of shape (2, 2, 2)",
     ),
     "a number for a matrix": (X, {"X": 3.0}, ShapeError, "X is declared (n x d), got a number"),
-    "rows of different lengths": (X, {"X": RAGGED}, ShapeError, "X is a matrix, got rows of different lengths"),
+    "rows of different lengths": (
+        X,
+        {"X": RAGGED},
+        ShapeError,
+        "X is a matrix, got rows of different lengths: row 0 has length 2, row 1 has length 1",
+    ),
     "text": (X, {"X": [["a", "b"]]}, DataError, "X holds real numbers, got 'a' at [0, 0]"),
     "objects": (X, {"X": [[None, 1]]}, DataError, "X holds real numbers, got None at [0, 0]"),
     "complex numbers": (X, {"X": [[1j]]}, DataError, "X holds real numbers, got 1j at [0, 0]"),

@@ -422,9 +422,10 @@ REFUSED = [
     (lambda: cr.matrix(3, 1, 1), ValueError, "a matrix needs a name that is a Python identifier, got 3"),
     (lambda: cr.scalar("lambda"), ValueError, "a matrix needs a name that is a Python identifier, got 'lambda'"),
     (lambda: cr.define("Z'", X), ValueError, """an expression needs a name that is a Python identifier, got "Z'\""""),
-    (lambda: cr.matrix("X", "n d", 1), ShapeError, "a size is a name or a whole number of at least 0, got 'n d'"),
-    (lambda: cr.ones(-1), ShapeError, "a size is a name or a whole number of at least 0, got -1"),
-    (lambda: cr.full(1, (1.5, 2)), ShapeError, "a size is a name or a whole number of at least 0, got 1.5"),
+    (lambda: cr.matrix("X", "n d", 1), ShapeError, "a size is a name or a whole number of at least 1, got 'n d'"),
+    (lambda: cr.matrix("X", 0, 2), ShapeError, "a size is a name or a whole number of at least 1, got 0"),
+    (lambda: cr.ones(-1), ShapeError, "a size is a name or a whole number of at least 1, got -1"),
+    (lambda: cr.full(1, (1.5, 2)), ShapeError, "a size is a name or a whole number of at least 1, got 1.5"),
     (
         lambda: cr.matrix("X", 1, 1, role="dta"),
         UnknownNameError,

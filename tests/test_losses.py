@@ -315,6 +315,8 @@ def test_a_pair_without_meaning_is_refused_where_it_is_declared(spec, loss, mess
     ("make", "error", "message"),
     [
         (lambda: cr.huber(-1), ValueError, "huber needs delta > 0, got delta=-1"),
+        (lambda: cr.huber_of(A, -1), ValueError, "huber_of needs delta > 0, got delta=-1"),
+        (lambda: cr.huber_of(delta=0), ValueError, "huber_of needs delta > 0, got delta=0"),
         (lambda: cr.huber(math.nan), ValueError, "huber needs delta > 0, got delta=nan"),
         (lambda: cr.quantile(1), ValueError, "quantile needs 0 < q < 1, got q=1"),
         (lambda: cr.cross_entropy(1.0), ValueError, "needs 0 <= label_smoothing < 1, got label_smoothing=1"),

@@ -119,9 +119,18 @@ MISTAKES = {
     "784-128": """expected '->' after the number of inputs, found '-128'
   784-128
      ^^^^""",
-    "784 => 128": """expected '->' after the number of inputs, found '='
+    "784 => 128": """expected '->' after the number of inputs, found '=>'
   784 => 128
-      ^""",
+      ^^""",
+    "784 -> 128 tanh => 10": """unexpected '=>' in layer 1; an arrow is written '->'
+  784 -> 128 tanh => 10
+                  ^^""",
+    "784 -> 128 dropout=0.5 --> 10": """unexpected '-->' in layer 1; an arrow is written '->'
+  784 -> 128 dropout=0.5 --> 10
+                         ^^^""",
+    "784 -> 128 nobias ⇒ 10": """unexpected '⇒' in layer 1; an arrow is written '->'
+  784 -> 128 nobias ⇒ 10
+                    ^""",
     "784 – 128": """expected '->' after the number of inputs, found '–'
   784 – 128
       ^""",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Sized
 from numbers import Real
 from typing import Any
 
@@ -194,7 +194,7 @@ def as_numbers(name: str, value: Any) -> Array:
     try:
         array = np.asarray(value)
     except ValueError:
-        raise ShapeError(f"{name} is a matrix, got rows of different lengths") from None
+        raise ShapeError(f"{name} is a matrix, got rows of different lengths{_ragged(value)}") from None
     if array.dtype.kind not in "fiub":
         entries = np.asarray(value, dtype=object)  # of "1", 2 NumPy makes texts
         for place in np.ndindex(entries.shape):
@@ -203,6 +203,13 @@ def as_numbers(name: str, value: Any) -> Array:
                 raise DataError(f"{name} holds real numbers, got {shown(entries[place])}{at}")
         array = entries.astype(float)
     return array
+
+
+def _ragged(rows: Sequence[Any]) -> str:
+    """In words, the first row that does not fit row 0."""
+    said = [f"has length {len(row)}" if isinstance(row, Sized) else f"is {shown(row)}" for row in rows]
+    others = (f": row 0 {said[0]}, row {i} {each}" for i, each in enumerate(said) if each != said[0])
+    return next(others, "")  # nothing where it is not the rows that differ, but what they hold
 
 
 def _finite(name: str, value: Any) -> Array:

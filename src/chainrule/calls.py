@@ -25,6 +25,7 @@ _TOKEN = re.compile(
     r"""
       (?P<space>  \s+ )
     | (?P<arrow>  -> | → )
+    | (?P<other>  =+> | --+> | ⇒ )
     | (?P<number> [+-]? (?: [0-9] | \.[0-9] ) (?: [eE][+-][0-9] | [\w.] )* )
     | (?P<name>   [^\W\d]\w* )
     | (?P<mark>   . )
@@ -47,7 +48,7 @@ class Call:
 
 
 class Token(NamedTuple):
-    """A piece of the text; its kind is arrow, number, name, end, or any other character itself."""
+    """A piece of the text; its kind is arrow, other (arrow), number, name, end, or any other character itself."""
 
     kind: str
     text: str

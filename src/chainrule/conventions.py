@@ -17,6 +17,7 @@ from chainrule.asked import check_word
 from chainrule.calls import shown
 from chainrule.errors import ConventionError, DataError, ShapeError
 from chainrule.layers import Dense
+from chainrule.shapes import Shape, show
 
 OPTIONS: dict[str, tuple[str, ...]] = {
     "layout": ("rows", "columns"),
@@ -215,10 +216,10 @@ class Reading:
 
     def is_transposed(self, name: str) -> bool:
         """Is it the transpose of what the network calls by this name?"""
-        parameter = name.removeprefix("d")
-        if parameter in self.weights:
+        parts = set(name.removeprefix("d").split("_"))  # dW1, lr_W1, m_W1_next are of W1
+        if parts & self.weights:
             return self.convention.weights in TRANSPOSED
-        if parameter in self.biases:
+        if parts & self.biases:
             return self.convention.bias == "column"
         return self.convention.layout == "columns"
 
@@ -233,10 +234,25 @@ class Reading:
         return (c.layout, c.weights) == ("rows", "XW") and c.bias != "column" and not self.multiples
 
 
-def translated(reading: Reading, values: Mapping[str, Any]) -> dict[str, Any]:
-    """Arrays in rows as a reading means them; see `Derivation.translate`."""
+def translated(reading: Reading, values: Mapping[str, Any], shapes: Mapping[str, Shape]) -> dict[str, Any]:
+    """Arrays in rows as a reading means them, whose names have these shapes there; see `Derivation.translate`."""
     arrays = {name: as_numbers(name, value) for name, value in stacked(reading, values).items()}
+    sizes: dict[str, int] = {}
+    for name, array in arrays.items():
+        check_word("there is no", name, shapes, " in this derivation")
+        _check_shape(name, array, shapes[name][::-1] if reading.is_transposed(name) else shapes[name], sizes)
     return {name: _translated(reading, name, array, arrays) for name, array in arrays.items()}
+
+
+def _check_shape(name: str, array: Any, shape: Shape, sizes: dict[str, int]) -> None:
+    """Refuse what does not have its shape in rows; `sizes` says how many rows were seen, by name."""
+    fits = array.ndim == 2 and all(
+        found == (sizes.setdefault(size, found) if isinstance(size, str) else size)
+        for size, found in zip(shape, array.shape, strict=True)
+    )
+    if not fits:
+        counted = "".join(f" with {size} = {sizes[size]}" for size in shape if size in sizes and array.ndim == 2)
+        raise ShapeError(f"{name} is {show(shape)} in rows{counted}, got an array of shape {array.shape}")
 
 
 def stacked(reading: Reading, values: Mapping[str, Any]) -> dict[str, Any]:
@@ -245,7 +261,7 @@ def stacked(reading: Reading, values: Mapping[str, Any]) -> dict[str, Any]:
     if reading.convention.bias == "ones":
         for name in [name for name in arrays if name.removeprefix("d") in reading.weights]:
             if (b := name.replace("W", "b")) in arrays:
-                W, last = np.asarray(arrays[name]), np.asarray(arrays.pop(b))
+                W, last = as_numbers(name, arrays[name]), as_numbers(b, arrays.pop(b))
                 if W.ndim != 2 or last.shape != (1, W.shape[1]):
                     raise DataError(f"{b} is a row to go below {name}, got shapes {last.shape} and {W.shape}")
                 arrays[name] = np.vstack([W, last])
@@ -258,8 +274,6 @@ def _translated(reading: Reading, name: str, array: Any, arrays: Mapping[str, An
     if exponent:
         if "w" not in arrays and "X" not in arrays:
             raise DataError(f"{name} is multiplied by the number of examples here: give X too, or the weights w")
-        if "w" not in arrays and not arrays["X"].ndim:
-            raise ShapeError(f"X has one row for each example, got {shown(arrays['X'].item())}")
         k *= float(arrays["w"].sum() if "w" in arrays else len(arrays["X"])) ** exponent
     turned = array.T if reading.is_transposed(name) else array
     return turned if k == 1 else k * turned

@@ -110,6 +110,10 @@ class Derivation:
 
         Raises
         ------
+        UnknownNameError
+            If the derivation has no such name.
+        ShapeError
+            If an array does not have the shape of its name, in rows.
         DataError
             Where a multiple needs the number of examples and neither X nor w is among the values.
 
@@ -121,7 +125,8 @@ class Derivation:
         >>> {k: v.shape for k, v in net.derive(layout="columns", bias="ones").translate(params).items()}
         {'W1': (3, 5)}
         """
-        return translated(self.reading, values)
+        shapes = {str(n.name): n.shape for n in (*self.listing.supplied, *(e.node for e in self.equations))}
+        return translated(self.reading, values, shapes)
 
     def __getitem__(self, name: str) -> Equation:
         equations = {e.name: e for e in self.equations}
@@ -210,7 +215,7 @@ class Derivation:
         random_state : int, Generator or None
             Draws the dropout masks.
         **hyper
-            Hyper-parameters of the update rule, such as `lr=0.5`.
+            Hyper-parameters of the update rule, such as `lr=0.5`; of `learning_rate="matrix"` also `lr_W1`, in rows.
 
         Returns
         -------

@@ -26,7 +26,7 @@ from chainrule.expr import (
 )
 from chainrule.functions import function_of, is_function
 from chainrule.identities import ANY, LAST
-from chainrule.line_sums import is_ones_column
+from chainrule.line_sums import is_ones_column, is_ones_row
 from chainrule.rewrite import Rewriter, Rule, Step
 from chainrule.rules import ALGEBRA, FINISHING, STABLE, names_are_used
 from chainrule.shapes import Shape, Size, show
@@ -311,16 +311,18 @@ def _ways_down(loss: Node, named: set[Node]) -> dict[Node, str]:
     examples = {n.shape[0] for n in nodes if n.op is symbol_op and n.value.role == "target"}
     for node in reversed(nodes):
         ways = {} if node in named or node is loss else above.get(node, {})
-        for i, arg in enumerate(node.args):
-            word = _word(node, i, examples)
+        word = _word(node, examples)
+        for arg in node.args:
             above.setdefault(arg, {}).update({**ways, **({word: None} if word else {})})
     return {node: ", ".join(above.get(node, {})) or "chain rule" for node in named}
 
 
-def _word(node: Node, operand: int, examples: Collection[Size]) -> str:
-    """What the chain rule does on the way from a node to one of its operands, where it is worth saying."""
+def _word(node: Node, examples: Collection[Size]) -> str:
+    """What the chain rule does on the way from a node to its operands, where it is worth saying."""
     if node.op is matmul_op:
-        ones_beside = is_ones_column(node.args[0]) or is_ones_column(node.args[1])
-        summed = f"sum over {'examples' if node.shape[0] in examples else 'rows'}"
-        return summed if is_ones_column(node.args[0]) else "" if ones_beside else "product"
+        left, right = node.args
+        if is_ones_column(left) or is_ones_row(right):  # what is added to every row, or to every column
+            size, lines = (node.shape[0], "rows") if is_ones_column(left) else (node.shape[1], "columns")
+            return f"sum over {'examples' if size in examples else lines}"
+        return "" if is_ones_column(right) else "product"
     return node.op.rule if is_function(node) else ""

@@ -232,7 +232,7 @@ huber_of = elementwise(
     "huber_of",
     lambda r, delta=1.0: minimum(abs(r), delta) * (abs(r) - 0.5 * minimum(abs(r), delta)),
     d=lambda r, y, delta: minimum(maximum(r, -delta), delta),
-    rule="huber", text="huber({0})", latex=r"h({0})", knots=lambda delta: (-delta, delta),
+    rule="huber", text="huber({0})", latex=r"h({0})", knots=lambda delta: (-delta, delta), check=_positive,
     summary="r^2/2 within delta of 0, delta (|r| - delta/2) beyond (Huber 1964)",
 )  # fmt: skip
 log_cosh_of = elementwise(

@@ -54,16 +54,17 @@ def _product_of(number: int, names: list[str]) -> Size:
 
 
 def check_size(size: object) -> Size:
-    """A size is a name, a whole number that is not negative, or a product of these."""
+    """A size is a name, a whole number of at least 1, or a product of these."""
     words = size.split("*") if isinstance(size, str) else []
-    if any(map(str.isidentifier, words)) and all(word.isidentifier() or word.isdecimal() for word in words):
+    named = any(map(str.isidentifier, words)) and all(word.isidentifier() or word.isdecimal() for word in words)
+    if named and all(int(word) for word in words if word.isdecimal()):
         return times(size, 1)  # type: ignore[arg-type]  # it is a str
     try:
         whole = operator.index(size)  # type: ignore[arg-type]  # this is the question
     except TypeError:
-        whole = -1
-    if whole < 0 or isinstance(size, bool):
-        raise ShapeError(f"a size is a name or a whole number of at least 0, got {size!r}")
+        whole = 0
+    if whole < 1 or isinstance(size, bool):
+        raise ShapeError(f"a size is a name or a whole number of at least 1, got {size!r}")
     return whole
 
 

@@ -164,6 +164,8 @@ def _end_layer(reader: Reader, where: str) -> None:
         reader.fail(f"unexpected number {token.text!r} in {where}; {hint}", token)
     if token.kind == ")":
         reader.fail("')' closes no '('", token)
+    if token.kind == "other":
+        reader.fail(f"unexpected {token.text!r} in {where}; an arrow is written '->'", token)
     if token.kind not in ("arrow", "end"):
         reader.fail(f"unexpected {token.text!r} in {where}; expected a word or '->'", token)
 

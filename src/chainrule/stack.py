@@ -136,10 +136,12 @@ def _block_vjp(G: Node, Y: Node, i: int) -> Node:
     rows, columns = bounds(Y)
     if rows is not None:
         above, below = rows[0], _total([Y.args[0].shape[0]]) - rows[1]
-        G = vstack(*(p for p in (full(0, (above, G.shape[1])), G, full(0, (below, G.shape[1]))) if p.shape[0]))
+        top, bottom = ([full(0, (size, G.shape[1]))] if size else [] for size in (above, below))
+        G = vstack(*top, G, *bottom)
     if columns is not None:
         left, right = columns[0], _total([Y.args[0].shape[1]]) - columns[1]
-        G = hstack(*(p for p in (full(0, (G.shape[0], left)), G, full(0, (G.shape[0], right))) if p.shape[1]))
+        before, after = ([full(0, (G.shape[0], size))] if size else [] for size in (left, right))
+        G = hstack(*before, G, *after)
     return G
 
 

@@ -31,7 +31,7 @@ from chainrule.program.listing import Listing
 from chainrule.render.entry import entry_latex, entry_text, shares
 from chainrule.render.reasons import entry_reasons
 from chainrule.render.worked import Groups, worked_latex, worked_text
-from chainrule.shapes import show
+from chainrule.shapes import Shape, show
 
 RATE = 0.1  # the learning rate of every weight, where it is not given
 SIX_STEPS = (
@@ -67,9 +67,10 @@ class Worked:
         """The same as LaTeX, which needs amsmath only."""
         return worked_latex(self._phases(), self.values, self.digits)
 
-    def six_steps(self) -> str:
+    def six_steps(self, *, latex: bool = False) -> str:
         """The same in the six steps in which back-propagation is taught, for one example or for all."""
-        return worked_text(self._six(), self.values, self.digits)
+        write = worked_latex if latex else worked_text
+        return write(self._six(), self.values, self.digits)
 
     def entry(self, derived: Derived, name: str, i: int, j: int, *, latex: bool = False) -> str:
         """One entry of one result, in words, symbols and numbers, with the indices that justify it."""
@@ -126,7 +127,7 @@ def work_out(
     `translate` gives them as the derivation means them.
     """
     rates = [str(rate.name) for rate in listing.rates]
-    known = [*listing.hyper, *(["lr", *rates] if rates else [])]
+    known = listing.given
     wrong = next((name for name in hyper if name not in known), None)
     if wrong is not None:
         raise UnknownNameError(f"the update rule has no {wrong!r}{nearest(wrong, known)}")
@@ -136,23 +137,23 @@ def work_out(
     symbols = {str(n.name): n for n in toposort(*(e.expression for e in first.equations)) if n.op is symbol_op}
     values = _inputs(listing, symbols, params, X, Y, sample_weight, random_state)
     n = len(values["X"])
+    for parameter, rate in zip(listing.parameters, rates, strict=False):  # there are none, or one for each
+        values[rate] = _filled(rate, symbols[str(parameter.name)].shape, hyper.get(rate, hyper.get("lr", RATE)))
     given = translate(values)
     scalars = {**listing.hyper, **hyper, "n": n}
     given |= {name: np.full((1, 1), as_scalar(name, v)) for name, v in scalars.items() if name not in rates}
-    given |= {str(state.name): _filled(state, initial) for state, initial in listing.states}
-    given |= {str(rate.name): _filled(rate, hyper.get(str(rate.name), hyper.get("lr", RATE))) for rate in listing.rates}
+    given |= {str(state.name): _filled(str(state.name), state.shape, initial) for state, initial in listing.states}
     results = evaluate_all([e.expression for e in derived.equations], {**given, "n": n})
     given |= {e.name: a for e, a in zip(derived.equations, results, strict=True)}
     biases = frozenset(name for e in first.equations for name in _added(e))
     return Worked(derived.equations, given, biases, digits)
 
 
-def _filled(symbol: Node, value: Any) -> Array:
+def _filled(name: str, declared: Shape, value: Any) -> Array:
     """One number for every entry, or a matrix as it is."""
-    shape, array = tuple(map(int, symbol.shape)), as_numbers(str(symbol.name), value).astype(float)
+    shape, array = tuple(map(int, declared)), as_numbers(name, value).astype(float)
     if array.shape not in ((), shape):
-        wanted = f"a number or a matrix {show(symbol.shape)}"
-        raise ShapeError(f"{symbol.name} is {wanted}, got an array of shape {array.shape}")
+        raise ShapeError(f"{name} is a number or a matrix {show(declared)}, got an array of shape {array.shape}")
     return np.array(np.broadcast_to(array, shape))
 
 

@@ -263,8 +263,11 @@ WRONG = [
     ([NET, "--solver", "adm"], "unknown solver 'adm'; did you mean 'adam'?"),
     ([NET, "--source", "nmpy"], "unknown language 'nmpy'; did you mean 'numpy'?"),
     ([NET, "--source", "numpy", "--part", "forwards"], "unknown part 'forwards'; did you mean 'forward'?"),
-    ([NET, "--part", "step"], "--part chooses a part of a program: add --source numpy"),
-    ([NET, "--latex", "--source", "numpy"], "--latex and --source exclude each other: choose one"),
+    ([NET, "--source", "numpy", "--part", ""], "unknown part ''"),
+    ([NET, "--part", "step"], "--part goes with --source\n"),
+    ([NET, "--part", "step", "--numbers"], "--part and --numbers exclude each other: --part goes with --source\n"),
+    ([NET, "--digits", "3"], "--digits goes with --entry, --numbers or --six-steps"),
+    ([NET, "--latex", "--source", "numpy"], "--latex and --source exclude each other: --latex goes with --entry,"),
 ]
 
 

@@ -393,3 +393,12 @@ def test_an_unknown_part_is_named_with_the_nearest():
 @pytest.mark.parametrize("part", PARTS)
 def test_every_part_is_python(part):
     compile(cr.Network("2 -> 3 relu -> 1").derive().source(part=part), part, "exec")
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("layout", ["rows", "columns"])
+def test_what_a_program_says_of_examples_holds_in_both_layouts(language, layout):
+    written = cr.Network("2 -> 3 tanh -> 1").derive(layout=layout).source(language)
+
+    assert "on all examples" in written
+    assert not re.search(r"\brows?\b", written)

@@ -250,6 +250,58 @@ def test_a_rate_for_every_weight_has_the_shape_of_the_weights():
         d.with_numbers(*data, lr_W1=[1, 2, 3])
 
 
+@pytest.mark.parametrize("convention", ["nielsen", "pytorch", cr.Convention("columns", "WtX")])
+def test_rates_are_given_in_rows_in_every_convention(convention):
+    net = cr.Network("2 -> 3")
+    d = net.derive(convention=convention, learning_rate="matrix")
+    data = net.init(0), [[1, 2], [0, 1]], [[0, 1, 2], [1, 0, 0]]
+    rate = np.arange(6.0).reshape(2, 3)
+
+    stepped = d.with_numbers(*data, lr_W1=rate, lr=0.5)
+
+    gradient = net.gradient(*data)
+    after = stepped["W1_next"].T if d.is_transposed("W1_next") else stepped["W1_next"]
+    np.testing.assert_allclose(after, data[0]["W1"] - rate * gradient["W1"], rtol=1e-12)
+    np.testing.assert_allclose(stepped["b1_next"].ravel(), (data[0]["b1"] - 0.5 * gradient["b1"]).ravel(), rtol=1e-12)
+
+
+def test_the_numbers_of_a_coefficient_are_multiplied_with_a_dot():
+    net = cr.Network("2 -> 3 logistic -> 1")
+    data = net.init(0), [[1, 2], [0, 1]], [[0], [1]]
+
+    text = net.derive().entry("loss", 0, 0, *data)
+    latex = net.derive().entry("loss", 0, 0, *data, latex=True)
+
+    assert ")/(2 n)\n" in text
+    assert ")/(2 · 2)\n" in text
+    assert r"\cdot" not in text
+    claim = " ".join(text.split("\n  = ")[2].split()) + " = " + text.split("\n  = ")[3]
+    assert cr.check_arithmetic(claim).ok
+    assert r"\frac{1}{2 n} (" in latex
+    assert r"\frac{1}{2 \cdot 2} (" in latex
+
+
+@pytest.mark.parametrize("latex", [False, True])
+def test_an_entry_that_is_another_s_is_not_written_twice(latex):
+    net = cr.Network("2 -> 3 logistic -> 1")
+    data = net.init(0), [[1, 2]], [[0]]
+
+    one, two = (net.derive().entry("db1", 0, 0, data[0], data[1] * k, data[2] * k, latex=latex) for k in (1, 2))
+
+    assert one.count("= ") == two.count("= ") - 1
+
+
+def test_one_minus_an_output_reads_as_it_is_spoken():
+    net = cr.Network("2 -> 3 logistic -> 1")
+    data = net.init(0), [[1, 2]], [[0]]
+
+    text = " ".join(net.derive().entry("dZ1", 0, 1, *data).split())
+    update = net.derive().entry("W1_next", 0, 1, *data)
+
+    assert "of W2', times A1[0,1], times (1 minus A1[0,1])" in text
+    assert "W1_next[0,1] is W1[0,1] minus lr times dW1[0,1]\n" in update
+
+
 def test_an_entry_behind_a_softmax_is_explained_in_the_names_and_numbers_at_hand():
     net = cr.Network("1 -> 2 softmax nobias")
     data = {"W1": [[0.0, 0.0]]}, [[1.0], [2.0]], [[0, 1], [1, 0]]
@@ -274,6 +326,6 @@ def test_three_factors_stand_side_by_side_in_words():
     net = cr.Network("2 -> 3 tanh dropout=0.5 -> 2 softmax")
     data = net.init(0), [[1.0, 2.0]], [[1, 0]]
 
-    assert "dZ1[0,1] is row 0 of dZ2 times column 1 of W2', times M1[0,1], times (1, minus" in " ".join(
+    assert "dZ1[0,1] is row 0 of dZ2 times column 1 of W2', times M1[0,1], times (1 minus " in " ".join(
         net.derive().entry("dZ1", 0, 1, *data).split()
     )

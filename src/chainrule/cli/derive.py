@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -47,6 +47,15 @@ EXAMPLES = """Examples:
   chainrule derive "2 -> 2 tanh -> 1" --numbers
   chainrule derive "2 -> 2 tanh -> 1" --entry "dW2[1,0]" --values mine.json"""
 
+WRITTEN: dict[str, tuple[str, ...]] = {
+    "--entry": ("--values", "--digits", "--latex"),
+    "--numbers": ("--values", "--digits", "--latex"),
+    "--six-steps": ("--values", "--digits", "--latex"),
+    "--source": ("--part",),
+    "--view": ("--latex",),
+}
+"""What is written, one of these, and the options that go with it; the options of none go with all."""
+
 app = App(name="derive", version_flags=(), help_epilogue=f"{listed(NAMES)}\n\n{EXAMPLES}")
 
 
@@ -67,12 +76,12 @@ def derive(
     solver: str = "sgd",
     learning_rate: str = LEARNING_RATES[0],
     sample_weight: Flag = False,
-    view: str = "rules",
+    view: str | None = None,
     entry: str | None = None,
     numbers: Flag = False,
     six_steps: Flag = False,
     values: Path | None = None,
-    digits: int = 4,
+    digits: int | None = None,
     latex: Flag = False,
     source: str | None = None,
     part: str | None = None,
@@ -110,8 +119,8 @@ def derive(
     sample_weight
         Weigh every example.
     view
-        equations alone; rules: with shapes and the rules that made them; steps: with the reason for each; algebra:
-        with every algebraic step.
+        equations alone, as LaTeX is by default; rules, as text is: with shapes and the rules that made them; steps:
+        with the reason for each; algebra: with every algebraic step.
     entry
         Explain one entry by its indices, which count from 0: "dW2[1,0]".
     numbers
@@ -120,9 +129,10 @@ def derive(
         The same, in the six steps in which back-propagation is taught.
     values
         Numbers for --entry, --six-steps or, where neither is said, --numbers: a JSON or .npz file with X, Y, W1, b1,
-        ..., in rows. What is not given is drawn.
+        ..., in rows, and what the update rule takes, such as lr (or lr_W1 of --learning-rate matrix). What is not
+        given is drawn.
     digits
-        Significant digits of the numbers.
+        Significant digits of the numbers; 4 by default.
     latex
         Write LaTeX, which needs amsmath.
     source
@@ -134,18 +144,11 @@ def derive(
     output
         Write to this file.
     """
-    check_digits(digits)
-    if latex and source:
-        raise ValueError("--latex and --source exclude each other: choose one")
-    if part and not source:
-        raise ValueError("--part chooses a part of a program: add --source numpy")
-    alone = values is not None and not (entry or numbers or six_steps)  # what for, if not to be worked out?
-    depths = (("--entry", entry), ("--numbers", numbers), ("--values", alone), ("--six-steps", six_steps))
-    chosen = [name for name, on in depths if on]
-    if len(chosen) > 1 or (chosen and source):
-        raise ValueError(f"{chosen[0]} and {chosen[1] if len(chosen) > 1 else '--source'} exclude each other")
-    if chosen and view != "rules":
-        raise ValueError(f"{chosen[0]} and --view exclude each other: numbers are of the equations")
+    if digits is not None:
+        check_digits(digits)
+    given: dict[str, Any] = {"--entry": entry, "--numbers": numbers, "--six-steps": six_steps, "--source": source}
+    given |= {"--view": view, "--latex": latex, "--values": values, "--digits": digits, "--part": part}
+    what = _what([option for option, value in given.items() if value is not None and value is not False])
     words: dict[str, Any] = {"layout": layout, "weights": weights, "reduction": reduction, "scale": scale}
     words |= {"bias": bias, "sign": sign}
     network = Network(
@@ -158,12 +161,14 @@ def derive(
     if verification is not None and not verification.ok:
         complain(str(verification))
         return NO
-    if chosen:
-        written = _with_numbers(network, derivation, entry, six_steps, values, digits, latex)
+    if what == "--source":
+        written = derivation.source(str(source), "program" if part is None else part)
+    elif what == "--view":
+        written = _viewed(derivation, view, latex)
     else:
-        written = _written(derivation, view, latex, source, part)
-    bare = latex or source is not None  # nothing but LaTeX or a program may stand there
-    if bare or chosen or view != "rules":  # which do not say it themselves
+        written = _with_numbers(network, derivation, what, entry, values, 4 if digits is None else digits, latex)
+    bare = latex or what == "--source"  # nothing but LaTeX or a program may stand there
+    if bare or what != "--view" or view not in (None, "rules"):  # which do not say it themselves
         for note in derivation.notes:
             complain(note, kind="note")
     deliver(written, output)
@@ -172,30 +177,43 @@ def derive(
     return OK
 
 
-def _written(derivation: Derivation, view: str, latex: bool, source: str | None, part: str | None) -> str:
+def _what(given: Collection[str]) -> str:
+    """What is written, of what the options say; refuse those that do not go together."""
+    chosen = [what for what in WRITTEN if what in given]
+    if len(chosen) > 1:
+        raise ValueError(f"{chosen[0]} and {chosen[1]} exclude each other: choose one")
+    what = chosen[0] if chosen else "--numbers" if "--values" in given else "--view"
+    for option in given:
+        users = [each for each, options in WRITTEN.items() if option in options]
+        if users and what not in users:
+            clash = f"{option} and {what} exclude each other: {option}" if chosen else option
+            raise ValueError(f"{clash} goes with {', '.join(users[:-1])}{' or ' if users[1:] else ''}{users[-1]}")
+    return what
+
+
+def _viewed(derivation: Derivation, view: str | None, latex: bool) -> str:
     if latex:
-        return derivation.latex("equations" if view == "rules" else view)
-    if source is not None:
-        return derivation.source(source, part or "program")
-    return str(derivation) if view == "rules" else derivation.view(view)
+        return derivation.latex("equations" if view is None else view)
+    return str(derivation) if view in (None, "rules") else derivation.view(str(view))
 
 
 def _with_numbers(
     network: Network,
     derivation: Derivation,
+    what: str,
     entry: str | None,
-    six_steps: bool,
     values: Path | None,
     digits: int,
     latex: bool,
 ) -> str:
-    params, X, Y = numbers_for(network, values)
+    params, X, Y, options = numbers_for(network, derivation, values)
     if entry is not None:
         match = re.fullmatch(r"\s*(\w+)\s*\[\s*(\d+)\s*,\s*(\d+)\s*\]\s*", entry)
         if match is None:
             raise ValueError(f'an entry is written as "dW2[1,0]", got {entry!r}')
-        return derivation.entry(match[1], int(match[2]), int(match[3]), params, X, Y, latex=latex, digits=digits)
-    worked = derivation.with_numbers(params, X, Y, digits=digits)
-    if six_steps:
-        return worked.six_steps()
+        i, j = int(match[2]), int(match[3])
+        return derivation.entry(match[1], i, j, params, X, Y, latex=latex, digits=digits, **options)
+    worked = derivation.with_numbers(params, X, Y, digits=digits, **options)
+    if what == "--six-steps":
+        return worked.six_steps(latex=latex)
     return worked.latex() if latex else str(worked)

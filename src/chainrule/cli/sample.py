@@ -8,25 +8,38 @@ from typing import Any
 
 import numpy as np
 
+from chainrule.arrays import as_data
+from chainrule.derivation import Derivation
 from chainrule.errors import DataError, UnknownNameError, nearest, with_article
 from chainrule.network import Network
 
 Given = dict[str, Any]
 ROWS = 2  # examples drawn
+OPTIONS = {"w": "sample_weight"}  # what a name of the equations is called as an option
 
 
-def numbers_for(network: Network, file: Path | None) -> tuple[Given, Any, Any]:
-    """Parameters, X and Y: what the file gives, the rest drawn with one digit or two."""
+def numbers_for(network: Network, derivation: Derivation, file: Path | None) -> tuple[Given, Any, Any, Given]:
+    """Parameters, X and Y: what the file gives, the rest drawn with one digit or two; and what else the file gives.
+
+    That is hyper-parameters of the update rule, and the weights of the examples where they are weighed.
+    """
     given = {} if file is None else _read(file)
     rng = np.random.default_rng(0)
     params: Given = {name: np.round(value, 2) for name, value in network.init(0).items()}
-    known = [*params, "X", "Y"]
+    listing = derivation.listing
+    known = [*params, *(str(d.name) for d in listing.data), *listing.given]
     for name in given:
         if name not in known:
             raise UnknownNameError(f"{str(file)!r} has a value for {name!r}{nearest(name, known)}")
     params |= {name: value for name, value in given.items() if name in params}
-    X = np.asarray(given.get("X", rng.uniform(-1, 1, (ROWS, network.inputs)).round(1)))
-    return params, X, given.get("Y", _targets(network, len(X), rng))
+    X = as_data(given.get("X", rng.uniform(-1, 1, (ROWS, network.inputs)).round(1)), network.inputs)
+    Y = given.get("Y", _targets(network, len(X), rng))
+    return (
+        params,
+        X,
+        Y,
+        {OPTIONS.get(name, name): value for name, value in given.items() if name not in (*params, "X", "Y")},
+    )
 
 
 def _targets(network: Network, rows: int, rng: np.random.Generator) -> Any:

@@ -86,7 +86,10 @@ def _step(listing: Listing, statements: Sequence[Statement], to: Language) -> st
     lines += ["", *_freed(arrays), "return loss;"]
     arguments = ["int n", *_matrices(listing.supplied), *(f"double {name}" for name in listing.hyper)]
     return _function(
-        "One training step on n rows: the loss; parameters and states change.", "static double step", arguments, lines
+        "One training step on n examples: the loss; parameters and states change.",
+        "static double step",
+        arguments,
+        lines,
     )
 
 
@@ -127,7 +130,9 @@ def _train(listing: Listing) -> str:
     lines += ["for (int epoch = 0; epoch < epochs; epoch++) {", *indented(loop), "}", *_freed(names_of(own))]
     arguments = ["int n", *_matrices((*listing.data, *listing.parameters)), "int epochs"]
     arguments += [f"double {name}" for name in listing.knobs]
-    return _function("Repeat the step on all rows: the parameters are trained.", "static void train", arguments, lines)
+    return _function(
+        "Repeat the step on all examples: the parameters are trained.", "static void train", arguments, lines
+    )
 
 
 def _main(listing: Listing, to: Language) -> str:

@@ -54,6 +54,11 @@ class Listing:
         return {**self.hyper, **({"lr": 0.01} if self.rates else {})}
 
     @property
+    def given(self) -> list[str]:
+        """The names of what a user may give to the update rule: its hyper-parameters, and the rate of every weight."""
+        return [*self.knobs, *names_of(self.rates)]
+
+    @property
     def initial(self) -> str:
         """In words, how parameters start."""
         return "Weights by Glorot and Bengio 2010: variance 2/(fan_in + fan_out)."

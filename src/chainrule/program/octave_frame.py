@@ -65,7 +65,7 @@ def _train(listing: Listing, to: Language) -> str:
     arguments = [*step_inputs(listing), *listing.hyper]
     loop.append(f"[{', '.join(step_outputs(listing))}] = step({', '.join(arguments)});")
     report = ["if mod(epoch, 20) == 0", '    printf("epoch %3d  loss %.6f\\n", epoch, loss);', "end"]
-    lines = ["% Repeat the step on all rows: the trained parameters."]
+    lines = ["% Repeat the step on all examples: the trained parameters."]
     lines += [_rows(listing)] if listing.randoms else []
     lines += [f"{s.name} = {constant(s, v, to)};" for s, v in listing.states]
     lines += [f"{r.name} = {constant(r, 'lr', to)};" for r in listing.rates]

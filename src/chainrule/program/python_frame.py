@@ -92,10 +92,10 @@ def _train(listing: Listing, to: Language) -> str:
 
 
 def train_function(listing: Listing, to: Language, before: Iterable[str], loop: Iterable[str]) -> str:
-    """A function that repeats a step on all rows."""
+    """A function that repeats a step on all examples."""
     inputs = [*given(to.module), *names_of(listing.data), *names_of(listing.parameters)]
     inputs += given(to.generator) if listing.randoms else []
-    lines = ['"""Repeat the step on all rows: the trained parameters."""']
+    lines = ['"""Repeat the step on all examples: the trained parameters."""']
     lines += [*before, "for epoch in range(epochs):"]
     lines += indented([*loop, "if epoch % 20 == 0:", f'{INDENT}print(f"epoch {{epoch:3d}}  loss {{float(loss):.6f}}")'])
     lines.append(f"return {', '.join(names_of(listing.parameters))}")

@@ -60,6 +60,7 @@ class Notation:
     span: str  # from {0} to before {1}
     over: str | None = None  # the sign before a coefficient's denominator, where it stands behind the matrix
     fraction: str | None = None  # or: a coefficient is a fraction in front of it, and so are short quotients
+    times: str = " "  # what stands between the numbers of a coefficient
     spelt: bool = False  # is a matrix full of one number always written with its ones, but beside others in a sum?
 
 

@@ -168,14 +168,15 @@ def entry_text(e: Equation, i: int, j: int, values: Mapping[str, Array], digits:
     place = f"{e.name}[{i},{j}]"
     lines = formula_lines(e.expression, f"{e.name} = ")
     lines += sentence_lines(f"{place} is {in_words(e.expression, i, j)}", 0, 2)
-    for written in (
-        symbols_in(scalars, TEXT, formula, "{0}[{1}]"),
+    numbers, worth = (
         numbers_in(scalars, TEXT, lambda node: values[str(node.name)], digits),
-    ):
+        entries([result], digits)[0],
+    )
+    for written in (symbols_in(scalars, TEXT, formula, "{0}[{1}]"), *([numbers] if numbers.text != worth else [])):
         first, *more = broken(written.pieces, WIDTH - 4, WIDTH - 4, lambda piece: 0, TEXT.space)
         cut = more if len(more) < MOST_LINES else [*more[: MOST_LINES - 2], (Piece("...", 3),)]
         lines += [f"  = {joined(first)}", *(f"    {joined(line)}" for line in cut)]
-    lines.append(f"  = {entries([result], digits)[0]}")
+    lines.append(f"  = {worth}")
     return "\n".join([*lines, *(line for reason in reasons for line in sentence_lines(reason, 2))])
 
 
@@ -216,13 +217,11 @@ def entry_latex(e: Equation, i: int, j: int, values: Mapping[str, Array], digits
 
     left = f"({to.name(e.name).text})_{{{i},{j}}}"
     rows = []
-    for written in (
-        symbols_in(scalars, to, name, "({0})_{{{1}}}"),
-        numbers_in(scalars, to, lambda node: values[str(node.name)], digits),
-    ):
+    numbers, worth = numbers_in(scalars, to, lambda node: values[str(node.name)], digits), entries([result], digits)[0]
+    for written in (symbols_in(scalars, to, name, "({0})_{{{1}}}"), *([numbers] if numbers.text != worth else [])):
         first, *more = broken(written.pieces, LINE - 2 * GAPS, LINE - 2 * GAPS, lambda piece: 2, to.space)
         rows += [rf"  &= {joined(first)}", *(rf"  &\quad {joined(line)}" for line in more)]
-    body = " \\\\\n".join([*rows, f"  &= {entries([result], digits)[0]}"])
+    body = " \\\\\n".join([*rows, f"  &= {worth}"])
     return f"\\begin{{align*}}\n  {left}\n{body}\n\\end{{align*}}"
 
 
@@ -273,7 +272,7 @@ def numbers_in(formula: EntryFormula, to: Notation, value: Callable[[Node], Arra
         text = entries([float(number)], digits)[0]
         return Written((Piece(text, to.measure(text)),), ATOM if number >= 0 else SUM)
 
-    return _composed(formula, to, written)
+    return _composed(formula, to, written, numbers=True)
 
 
 def _coefficient(node: Node, value: Callable[[Node], Array]) -> float:
@@ -291,7 +290,10 @@ def _function_name(node: Node, to: Notation) -> str:
     return plain if to is TEXT else rf"\operatorname{{{plain.replace('_', ' ')}}}"
 
 
-def _composed(formula: EntryFormula, to: Notation, written: Callable[[Key | None], Written]) -> Written:
-    """In the notation of numbers: their product is a dot."""
-    dotted = replace(to, hadamard="·" if to is TEXT else r"\cdot")
+def _composed(
+    formula: EntryFormula, to: Notation, written: Callable[[Key | None], Written], *, numbers: bool = False
+) -> Written:
+    """In the notation of numbers: their product is a dot, also in a coefficient where it is made of numbers."""
+    dot = "·" if to is TEXT else r"\cdot"
+    dotted = replace(to, hadamard=dot, times=f" {dot} " if numbers else to.times)
     return compose(formula.expression, replace(dotted, name=lambda name: written(formula.symbols[name])))

@@ -254,7 +254,7 @@ def _coefficient(number: float, scalars: list[Written], to: Notation) -> Written
         return None if not scalars else scalars[0] if bare else bracketed(scalars[0], to)
     numbers = [] if number == 1 else [to.number(number)]
     parts = [*numbers, *(operand(s, to, POSTFIX) for s in scalars)]
-    return parts[0] if len(parts) == 1 else side_by_side(parts, to, PRODUCT)
+    return parts[0] if len(parts) == 1 else side_by_side(parts, to, PRODUCT, to.times)
 
 
 def _fraction(top: Written | None, bottom: Written | None, body: Written | None, to: Notation, between: str) -> Written:

@@ -74,9 +74,10 @@ def _sum_in_words(node: Node, i: int, j: int) -> str:
         node, term = node.args
         terms.insert(0, term)
     words = in_words(node, i, j)
+    between = " " if len(terms) == 1 and " " not in words else ", "
     for term in terms[:MOST_TERMS]:
         minus = term.op is scale_op and term.value[0] < 0
-        words += f", {'minus' if minus else 'plus'} {in_words(scale(term, -1) if minus else term, i, j)}"
+        words += f"{between}{'minus' if minus else 'plus'} {in_words(scale(term, -1) if minus else term, i, j)}"
     more = len(terms) - MOST_TERMS
     return words + (f", and {more} more terms" if more > 0 else "")
 

@@ -6,6 +6,7 @@ A formula is composed as any other, with a stand-in for each matrix; then the st
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
@@ -196,7 +197,7 @@ def worked_latex(groups: Groups, values: Mapping[str, Array], digits: int) -> st
     to = alphabet(known=values.keys())
     parts = []
     for heading, equations in groups:
-        rows = [rf"  &\textit{{{heading}}}"]
+        rows = [rf"  &\textit{{{line}}}" for line in textwrap.wrap(heading, int(LINE - GAPS))]
         for e in equations:
             symbols = broken(compose(e.expression, to).pieces, LINE - GAPS, LINE - GAPS, lambda piece: 2, to.space)
             rows.append(f"  {to.name(e.name).text} &= " + " \\\\\n  &\\quad ".join(map(joined, symbols)))
