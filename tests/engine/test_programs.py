@@ -216,36 +216,38 @@ def test_values_that_are_never_alive_at_once_share_memory():
     assert plan.shared < plan.stored + 64 * 64 * 90  # A and dZ of every layer; neither Z nor dA
 
 
-def test_a_fit_keeps_one_state_beside_the_arena_and_loses_none_to_an_epoch_that_diverges():
+def test_a_fit_keeps_one_state_beside_the_arena_and_an_epoch_leaves_the_state_it_began_with():
     net, rng = cr.Network("4 -> 6 tanh -> 1"), np.random.default_rng(0)
-    program = EngineStep(net, UPDATES["adam"], weighted=False, threads=1)
+    program, other = (EngineStep(net, UPDATES["adam"], weighted=False, threads=1) for _ in range(2))
     data = {"X": rng.standard_normal((20, 4)), "Y": rng.standard_normal((20, 1))}
     given = {**net.init(0), **program.initial_states(float)}
-    before = {name: np.copy(value) for name, value in given.items()}
-    hyper = {**UPDATES["adam"].hyper, "lr": 0.1}
+    run = np.arange(20), np.array([0, 10, 20]), np.ones(2)
 
-    def epoch(state, rate=0.1):
-        run = np.arange(20), np.array([0, 10, 20]), np.ones(2)
-        return program.epoch(state, data, *run, {**hyper, "lr": rate}, 0)[1]
+    def epoch(step, state, rate=0.1):
+        before = copied(state)
+        after = step.epoch(state, data, *run, {**UPDATES["adam"].hyper, "lr": rate}, 0)[1]
+        for name, value in before.items():
+            np.testing.assert_array_equal(state[name], value)
+        return after
 
-    first = epoch(given)
-    for name, value in before.items():
-        np.testing.assert_array_equal(given[name], value)
-    kept = first["W1"].copy()
-    diverged = epoch(first, rate=np.inf)
-    assert not np.isfinite(diverged["W1"]).all()
-    np.testing.assert_array_equal(first["W1"], kept)
+    def copied(state):
+        return {name: np.copy(v) if np.ndim(v) else v for name, v in state.items()}
 
-    second = epoch(first)
-    again = epoch(second)
+    first = epoch(program, given)
+    assert not np.isfinite(epoch(program, first, rate=np.inf)["W1"]).all()
+    second = epoch(program, first)
+    third = epoch(program, second)
 
-    assert np.shares_memory(again["W1"], second["W1"])
-    other = EngineStep(net, UPDATES["adam"], weighted=False, threads=1)
-    state = given
+    assert np.shares_memory(first["W1"], second["W1"])  # what is two epochs old is given up
+    expected = given
     for _ in range(3):
-        run = np.arange(20), np.array([0, 10, 20]), np.ones(2)
-        state = other.epoch({k: np.copy(v) if np.ndim(v) else v for k, v in state.items()}, data, *run, hyper, 0)[1]
-    np.testing.assert_array_equal(again["W1"], state["W1"])
+        expected = epoch(other, copied(expected))
+    for name in given:
+        np.testing.assert_array_equal(third[name], expected[name])
+    assert np.shares_memory(third["W1"], program._team.arena)
+    program.settle(third)
+    assert not np.shares_memory(third["W1"], program._team.arena)
+    np.testing.assert_array_equal(third["W1"], expected["W1"])
 
 
 # Interrupts

@@ -9,6 +9,7 @@ from sklearn.utils._param_validation import InvalidParameterError
 from threadpoolctl import threadpool_info, threadpool_limits
 
 import chainrule as cr
+from chainrule.engine.programs import EngineStep
 from chainrule.errors import DataError, SpecError, UnknownNameError
 from chainrule.network import Network
 from chainrule.train.hold_out import hold_out
@@ -560,6 +561,29 @@ def test_an_interrupt_keeps_the_last_whole_epoch(kind):
 
     assert estimator.n_iter_ == 3
     same(estimator, kind((5,), **SHORT | {"max_iter": 3}).fit(X, Y))
+
+
+@BOTH
+@pytest.mark.filterwarnings("ignore:training was interrupted")
+def test_an_interrupt_just_after_the_last_step_of_an_epoch_keeps_the_epoch_before(kind, monkeypatch):
+    """What has been computed and not yet been noted is as if it had not been."""
+    real, calls = EngineStep.epoch, []
+
+    def interrupted(*arguments):
+        found = real(*arguments)
+        calls.append(found)
+        if len(calls) == 4:
+            raise KeyboardInterrupt
+        return found
+
+    expected = kind((5,), **SHORT | {"max_iter": 3}).fit(X, Y)
+    monkeypatch.setattr(EngineStep, "epoch", interrupted)
+
+    estimator = kind((5,), **SHORT).fit(X, Y)
+
+    assert len(calls) == 4
+    assert (estimator.n_iter_, len(estimator.loss_curve_)) == (3, 3)
+    same(estimator, expected)
 
 
 @BOTH

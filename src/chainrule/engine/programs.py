@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import threading
 from collections.abc import Mapping
 from typing import Any
@@ -15,10 +14,10 @@ from chainrule.engine.team import Team, compile_kernels, team_size
 from chainrule.network import Network
 from chainrule.updates import UpdateRule
 
-NONE = np.zeros(0)
 FEW = 100_000  # multiply-adds of rows that are not worth any ceremony
 Array = np.ndarray[Any, Any]
 State = dict[str, Any]
+NONE: Array = np.zeros(0)
 
 
 class EngineStep:
@@ -34,7 +33,8 @@ class EngineStep:
         self._team: Team | None = None
         self._key: tuple[Any, ...] = ()
         self._state: State | None = None  # what lies in the arena
-        self._made: tuple[State | None, Array] = (None, NONE)  # the last state from here, and its memory
+        self._live: State | None = None  # a state that lies in the arena alone
+        self._memory = NONE  # where it moves to
         self._targets: tuple[Any, Array | None] = (None, None)
 
     def initial_states(self, dtype: Any) -> State:
@@ -53,9 +53,11 @@ class EngineStep:
     ) -> tuple[float, State]:
         """Minibatches `starts[i] : starts[i + 1]` of `order`: the sum of shares times losses, and the state after.
 
-        A state that comes from here is overwritten by the epoch after it, at its end and if that is finite: the memory
-        of a fit is that of one state beside the arena.
+        What is returned lies in the arena, and moves to memory of its own when it is passed on: of the states from here
+        only that one and the one after it hold, so that a fit takes the memory of one state beside the arena.
         """
+        self.settle(state)
+        self._live = None
         X = np.ascontiguousarray(data["X"])  # rows are copied as they lie
         Y, w = np.ascontiguousarray(data["Y"]), data.get("w")
         labels = self._labels(data["Y"])
@@ -70,22 +72,20 @@ class EngineStep:
             shares=shares, seed=seed, loss_at=team.plan.places[self.lowered.result].base,
             work=self._work(team.plan.rows),
         )  # fmt: skip
-        after = self._after(state, team, overwrite=math.isfinite(total))
-        self._state = after
+        after: State = team.views(team.arena)
+        after |= {name: team.number(name) for name in self._numbers}
+        self._state = self._live = after
         return total, after
 
-    def _after(self, state: State, team: Team, *, overwrite: bool) -> State:
-        """What the arena holds, in the memory of the state before if that is of this step's making, else in new."""
-        stored = team.arena[: team.plan.stored]
-        with np.errstate(all="ignore"):
-            overwrite = overwrite and state is self._made[0] and bool(np.isfinite(stored.sum()))
-        if not overwrite:
-            memory = np.empty_like(stored)
-            state = team.views(memory)
-            self._made = state, memory
-        self._made[1][...] = stored
-        state.update({name: team.number(name) for name in self._numbers})
-        return state
+    def settle(self, state: State) -> None:
+        """Give a state memory of its own if it is what the last epoch returned, which the next would write over."""
+        if state is self._live and self._team is not None:
+            stored = self._team.arena[: self._team.plan.stored]
+            if self._memory.shape != stored.shape or self._memory.dtype != stored.dtype:
+                self._memory = np.empty_like(stored)
+            self._memory[...] = stored
+            state.update(self._team.views(self._memory))
+            self._live = None
 
     def _work(self, rows: int) -> float:
         return 3.0 * rows * self.lowered.size

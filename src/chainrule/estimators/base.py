@@ -242,6 +242,7 @@ class MLP(BaseEstimator):  # type: ignore[misc]  # scikit-learn publishes no typ
         return run
 
     def _finish(self, run: Run, epochs: int, reason: str) -> None:
+        run.program.settle(run.state)
         state = run.state if run.best_state is None else run.best_state
         self.params_ = {name: state[name] for name in run.program.parameters}
         self._states = {name: value for name, value in state.items() if name not in self.params_}

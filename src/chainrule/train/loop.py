@@ -41,8 +41,11 @@ class Program(Protocol):
     ) -> tuple[float, State]:
         """Minibatches `starts[i] : starts[i + 1]` of `order`: the sum of shares times losses, and the state after.
 
-        It may be written over a state that an earlier call returned, at the end and only if it is finite.
+        The state passed in keeps its values, and the one returned until another is passed in.
         """
+
+    def settle(self, state: State) -> None:
+        """Give a state that was returned memory of its own."""
 
 
 @dataclass(frozen=True)
@@ -154,9 +157,10 @@ def one_epoch(
             f"training diverged in epoch {len(run.losses) + 1}, at a learning rate of {rate:g}: "
             "a smaller learning_rate_init, or scaled data, may help"
         )
-    run.state, run.samples = state, run.samples + rows
-    run.losses.append(float(total) / float(counts.sum()))
-    return run.losses[-1]
+    loss = float(total) / float(counts.sum())
+    # At once, as an interrupt may come between any two lines.
+    vars(run).update(state=state, samples=run.samples + rows, losses=[*run.losses, loss])
+    return loss
 
 
 def train(

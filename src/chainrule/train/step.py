@@ -73,6 +73,9 @@ class StepProgram:
                     break
         return total, self._apart(state, kept)
 
+    def settle(self, state: dict[str, Any]) -> None:
+        """A state has memory of its own already."""
+
     def _gathered(self, data: Mapping[str, Any], order: Any, starts: Any) -> Iterator[dict[str, Any]]:
         """The rows of each minibatch until the next is asked for; about `GATHERED` numbers are gathered at once."""
         first, width = 0, data["X"].shape[1]
