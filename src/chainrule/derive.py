@@ -129,7 +129,8 @@ def gradients(loss: Node) -> dict[Node, Node]:
 def check_scalar(loss: Node) -> None:
     """Refuse to differentiate what is not one number."""
     if loss.shape != (1, 1):
-        raise DerivationError(f"a gradient is of a 1 x 1 loss, got {show(loss.shape)}: reduce it first, as cr.sum does")
+        message = f"a gradient is of one number, got {show(loss.shape)}: reduce it first, as sum(...) does"
+        raise DerivationError(message, loss)
 
 
 def pulled_back(expression: Node, G: Node, wrt: Sequence[Node]) -> tuple[Node, ...]:
