@@ -133,3 +133,9 @@ def test_values_and_derivatives_are_those_of_pytorch_kinks_included(function):
 def test_celu_divides_by_its_parameter(alpha):
     with pytest.raises(ValueError, match=f"celu needs alpha > 0, got alpha={alpha}"):
         cr.celu(alpha)
+
+
+def test_the_slope_of_gelu_has_an_exact_half():
+    written = cr.Network("2 -> 3 gelu -> 1").derive().source("numpy", part="backward")
+
+    assert "np.exp(-Z1 * Z1 / 2)" in written

@@ -98,6 +98,9 @@ def test_every_gradient_of_a_formula_is_right_at_once():
 
 # Formulas for the rules that the book's identities do not need.
 MORE = [
+    ("log(x'x)/(x'x)", ""),
+    ("sum(logistic(x)^3)", "x: n x 1"),
+    ("tr(diag(x) A diag(x))", "x: n x 1"),
     ("sum(x'x/||x||)", ""),
     ("lam x'x + x'x/3 + mu x'x", ""),
     ("||X|| + tr(X'X)/||X||", ""),

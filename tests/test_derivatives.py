@@ -215,3 +215,29 @@ def test_a_power_times_its_base_is_one_power():
     (dW,) = cr.gradient(cr.sum(cr.power(cr.logistic(X @ W), 3)), W)
 
     assert cr.text(dW) == "3 X' (logistic(X W).^3 ∘ (1 - logistic(X W)))"
+
+
+@pytest.mark.parametrize(
+    ("formula", "name", "expected"),
+    [
+        ("tr(diag(x) A diag(x))", "dx", "dx = 2 diag(A) ∘ x"),
+        ("tr(A diag(x) B)", "dx", "dx = diag(B A)"),
+        ("norm(X w - y)^2", "loss", "loss = (X w - y)' (X w - y)"),
+        ("(X w - y)'(X w - y)", "loss", "loss = (X w - y)' (X w - y)"),
+    ],
+)
+def test_an_equation_has_the_shape_in_which_an_author_writes_it(formula, name, expected):
+    parsed = cr.parse(formula, ["x: n x 1"] if "diag" in formula else [])
+    derivatives = cr.differentiate(parsed.expression, *parsed.symbols.values())
+
+    assert str(derivatives[name]) == expected
+    assert derivatives.check().ok
+    assert derivatives.verify().ok
+
+
+def test_a_sum_of_which_no_diagonal_matrix_leaves_stays_a_diagonal():
+    A, B = cr.matrix("A", "n", "n"), cr.matrix("B", "n", "n")
+    x = cr.matrix("x", "n", 1)
+    (dx,) = cr.gradient(cr.trace(cr.diag(x) @ (A + B)), x)
+
+    assert cr.text(dx) == "diag(A + B)"

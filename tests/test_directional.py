@@ -200,7 +200,7 @@ def symbols_of(expression):
         (
             lambda: cr.hessian_vector_product(X @ W, {W: V}),
             DerivationError,
-            "of a 1 x 1 loss, got .n x k.",
+            "of one number, got .n x k.",
         ),
         (lambda: cr.hessian_vector_product(cr.sum(X @ W), {}), DerivationError, "a direction for at least one"),
         (

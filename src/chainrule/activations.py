@@ -14,6 +14,7 @@ from chainrule.primitives import (
     abs,
     at_zero,
     erfc,
+    exp,
     expm1,
     logistic,
     maximum,
@@ -58,6 +59,7 @@ celu = elementwise(
 )  # fmt: skip
 gelu = elementwise(
     "gelu", lambda x: 0.5 * (x * erfc(-math.sqrt(0.5) * x)), activation=True, initializer="he_uniform",
+    d=lambda x, y: 0.5 * erfc(-math.sqrt(0.5) * x) + math.sqrt(0.5 / math.pi) * (x * exp(-0.5 * (x * x))),  # -1/2 exact
     summary="x times the normal distribution function, exact (Hendrycks and Gimpel 2016)",
 )  # fmt: skip
 

@@ -21,6 +21,7 @@ from chainrule.expr import Node, define, define_op, symbol_op, toposort
 from chainrule.hessians import NotFoundError, closed_form
 from chainrule.identities import ANY, LAST
 from chainrule.points import DRAWS, Values, never_finite, random_values
+from chainrule.products import transposes_leave_sums
 from chainrule.program.source import source
 from chainrule.python_form import called
 from chainrule.remarks import (
@@ -279,7 +280,8 @@ def differentiate(loss: Node, *wrt: Node, hessian: bool = False) -> Derivatives:
     name = next(each for each in ("loss", "f", "L", *(f"loss_{i}" for i in range(len(taken)))) if each not in taken)
     inner = [(n, "", "forward") for n in toposort(loss) if n.op is define_op]
     finish = (*LAST, minus_enters) if inner else LAST
-    derived = derive_equations([*inner, (define(name, loss), "", "loss")], wrt, rules=ANY, finish=finish)  # type: ignore[list-item]
+    named = [*inner, (define(name, loss), "", "loss")]
+    derived = derive_equations(named, wrt, rules=ANY, finish=finish, last=(transposes_leave_sums,))  # type: ignore[arg-type]
     notes = [*where_not_differentiable(_loss(derived.equations).expression, wrt), *entries_of_symmetric(wrt)]
     if not hessian:
         return _annotated(derived, wrt, notes)

@@ -129,7 +129,8 @@ def gradients(loss: Node) -> dict[Node, Node]:
 def check_scalar(loss: Node) -> None:
     """Refuse to differentiate what is not one number."""
     if loss.shape != (1, 1):
-        raise DerivationError(f"a gradient is of a 1 x 1 loss, got {show(loss.shape)}: reduce it first, as cr.sum does")
+        message = f"a gradient is of one number, got {show(loss.shape)}: reduce it first, as sum(...) does"
+        raise DerivationError(message, loss)
 
 
 def pulled_back(expression: Node, G: Node, wrt: Sequence[Node]) -> tuple[Node, ...]:
@@ -184,6 +185,7 @@ def derive_equations(
     rules: Sequence[Rule] = ALGEBRA,
     stable: Sequence[Rule] = STABLE,
     finish: Sequence[Callable[[Node], Node]] | None = None,
+    last: Sequence[Callable[[Node], Node]] = (),
 ) -> Derived:
     """Differentiate the last forward definition, the loss, by the parameters.
 
@@ -199,6 +201,8 @@ def derive_equations(
     rules, stable, finish
         What simplifies; what makes the forward equations finite at any score; what is done last, to a whole
         right-hand side: by default `minus_enters`.
+    last
+        What is done last to a whole forward equation.
 
     Returns
     -------
@@ -206,7 +210,7 @@ def derive_equations(
         In the order forward, loss, backward.
     """
     wanted = list(parameters)
-    equations, definitions, forward_steps = _stable_forward(forward, (*stable, *rules))
+    equations, definitions, forward_steps = _stable_forward(forward, (*stable, *rules), last)
     called = {d.args[0]: d for d in definitions if not is_atom(d.args[0])}
     rewriter = Rewriter((*names_are_used(called), *rules))
     loss = definitions[-1]
@@ -264,7 +268,7 @@ def _in_reading_order(backward: list[Equation], wanted: Iterable[Node]) -> list[
 
 
 def _stable_forward(
-    forward: Sequence[tuple[Node, str, Phase]], rules: Sequence[Rule]
+    forward: Sequence[tuple[Node, str, Phase]], rules: Sequence[Rule], last: Sequence[Callable[[Node], Node]]
 ) -> tuple[list[Equation], list[Node], list[Step]]:
     """The forward equations in their stable forms, each rewritten alone, later ones referring to the new ones."""
     rewriter = Rewriter(rules)
@@ -274,10 +278,18 @@ def _stable_forward(
         assert node.op is define_op
         rewriter.equation = node.value
         body = renamed(node.args[0], renewed)
-        tidy = rewriter(body)
+        tidy = _finished(rewriter(body), last, rewriter)
         renewed[node] = define(node.value, tidy)
         equations.append(Equation(node.value, tidy, node.shape, rule, phase))
     return equations, [renewed[node] for node, _, _ in forward], rewriter.steps
+
+
+def _finished(tidy: Node, last: Sequence[Callable[[Node], Node]], rewriter: Rewriter) -> Node:
+    for each in last:
+        before, tidy = tidy, each(tidy)
+        if tidy is not before:
+            rewriter.steps.append(Step(each.__name__, before, tidy, rewriter.equation, identity=each.__doc__ or ""))
+    return tidy
 
 
 def _is_number(G: Node) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from itertools import islice
 
-from chainrule.algebra import collected, constant, is_long, length
+from chainrule.algebra import Term, collected, constant, from_terms, is_long, length, sum_terms
 from chainrule.coefficients import (
     a_lone_coefficient_is_a_number,
     coefficients_are_opened,
@@ -135,10 +135,15 @@ def inverses_of_diagonals(node: Node) -> Node | None:
 
 @on(trace.op, det.op, logdet.op, diagonal.op)
 def transposes_leave_what_does_not_see_them(node: Node) -> Node | None:
-    """f(A') = f(A) for the trace, the determinant and the diagonal; also where that has fewer transposes."""
+    """f(A') = f(A) for the trace, the determinant and the diagonal; so f(A'B') = f(B A), f(A' + B') = f(A + B)."""
     a = node.args[0]
-    if a.op is transpose_op:
-        return rebuild(node, (a.args[0],))
+    terms = sum_terms(a) if a.op is add_op and not is_long(a) else []
+    if terms and all(t.factors and all(f.op is transpose_op for f in t.factors) for t in terms):
+        turned = [Term(t.number, t.scalars, {f.args[0]: 1 for f in t.factors}) for t in terms]
+        return rebuild(node, (from_terms(turned, a.shape),))
+    factors = chain(a)
+    if all(f.op is transpose_op for f in factors):
+        return rebuild(node, (product([f.args[0] for f in reversed(factors)]),))
     return None
 
 
@@ -187,6 +192,25 @@ def diagonals_are_known(node: Node) -> Node | None:
         return a.args[0]
     if a.op is matmul_op and a.args[0].shape[1] == 1:
         return a.args[0] * a.args[1].T
+    return None
+
+
+@on(diagonal.op)
+def diagonal_matrices_leave_diagonals(node: Node) -> Node | None:
+    """diag(Diag(a) A) = a ∘ diag(A) = diag(A Diag(a)), also term by term in a sum."""
+    terms = sum_terms(node.args[0])
+    if len(terms) > 1 and not is_long(node.args[0]) and any(_scaled_by(f) for t in terms for f in t.factors):
+        return from_terms([Term(t.number, t.scalars, {diagonal(f): 1 for f in t.factors}) for t in terms], node.shape)
+    return _scaled_by(node.args[0])
+
+
+def _scaled_by(node: Node) -> Node | None:
+    """The diagonal of a product that starts or ends with a diagonal matrix."""
+    first, *rest = chain(node)
+    if rest and first.op is diag.op:
+        return first.args[0] * diagonal(product(rest))
+    if rest and rest[-1].op is diag.op:
+        return diagonal(product([first, *rest[:-1]])) * rest[-1].args[0]
     return None
 
 
@@ -335,6 +359,7 @@ IDENTITIES: tuple[Rule, ...] = (
     numbers_are_their_own_diagonals,
     traces_are_known,
     diagonals_are_known,
+    diagonal_matrices_leave_diagonals,
     diagonal_matrices_scale,
     diagonals_are_cut_out,
     diagonal_matrices_enter_sums,

@@ -325,16 +325,14 @@ class Reading:
     # ---- the end
 
     def _make_scalar(self) -> None:
-        """The whole is one number, if need be because names in lower case are numbers; no matrix becomes one."""
+        """The whole is one number where it can be, because names in lower case are numbers; no matrix becomes one."""
         shape, sizes = self.shapes[-1], self.sizes
         if shape is None or not self.symbols:
             self.fail("a formula of numbers has no derivative: it needs a matrix", self.parts[-1], whole=True)
         open_names = [name for name, pair in self.symbols.items() if not sizes.is_one(pair)]
-        if self._is_a_matrix(shape) or not all(sizes.make_equal(a, sizes.one) for a in shape):
-            self._settle()  # for names of sizes to show
-            whole = self.written(-1) if len(self.text) <= LONG else "this"
-            message = f"a gradient is of one number, and {whole} is {sizes.show(shape)}: reduce it, as sum(...) does"
-            self.fail(message, self.parts[-1], whole=True)
+        if not self._is_a_matrix(shape) and all(sizes.can_be_equal(a, sizes.one) for a in shape):
+            for a in shape:
+                sizes.make_equal(a, sizes.one)
         self.numbers = [name for name in open_names if sizes.is_one(self.symbols[name])]
 
     def _settle(self) -> None:

@@ -34,7 +34,7 @@ class Typed:
 
     Attributes
     ----------
-    expression : Node of shape (1, 1)
+    expression : Node
     symbols : mapping of str to Node
         Every matrix in it, by name.
     inferred : tuple of str
@@ -67,14 +67,15 @@ class Typed:
 
 
 def parse(text: str, sizes: Sized = ()) -> Typed:
-    """Read a typed formula of one number; it is parsed by a grammar, never evaluated.
+    """Read a typed formula; it is parsed by a grammar, never evaluated.
 
     Side by side or `@` is the matrix product, `.*` the product entry by entry, `'` or `.T` the transpose, `^` a power
     (the matrix power of a square matrix, else entry by entry, as `.^` always is), `^-1` the inverse, `||x||` the norm.
     A number below binds alone, `lam/2 x'x` is (lam/2) x'x; a name below is refused before what stands beside it.
     Functions are those of the rule book, and sum, mean, tr, det, logdet, inv, diag, vec, kron. Names in lower case are
     columns, or numbers where nothing else fits, unless their shape is declared; sizes that nobody declares follow from
-    the formula.
+    the formula. The whole is one number where it can be, else a matrix, of which there is no gradient, but `jvp` and
+    `vjp`.
 
     Parameters
     ----------
@@ -103,6 +104,9 @@ def parse(text: str, sizes: Sized = ()) -> Typed:
     (('d', 1), (1, 1))
     >>> cr.text(*cr.gradient(f.expression, f["w"]))
     "2 (lam w + X' (X w - y))"
+    >>> f = cr.parse("tanh(X W)", ["X: n x d", "W: d x k"])
+    >>> cr.text(cr.jvp(f.expression, {f["W"]: cr.matrix("V", "d", "k")}))
+    '(X V) ∘ (1 - tanh(X W) ∘ tanh(X W))'
     """
     check_text("a formula", text, "sum((X w - y)^2)")
     declared = declarations(sizes)

@@ -152,7 +152,7 @@ def test_to_a_file(tmp_path, capsys):
             ["sum(X*w)"],
             "'*' has two readings: X w is the matrix product, X .* w goes entry by entry\n  sum(X*w)\n       ^",
         ),
-        (["X w"], "a gradient is of one number, and X w is (n x 1): reduce it, as sum(...) does\n  X w\n  ^^^"),
+        (["X w"], "a gradient is of one number, got (n x 1): reduce it first, as sum(...) does\n  X w\n  ^^^"),
         (["x'x", "--wrt", "q"], "no matrix 'q' in the formula; known names are 'x'\n  --wrt q\n        ^\n"),
         (["x'Weight x", "--wrt", "x, weight"], "did you mean 'Weight'?\n  --wrt x, weight\n           ^^^^^^\n"),
         (["x'x", "--size", "q=3"], "a size is declared for 'q', which is not in"),
@@ -170,7 +170,7 @@ def test_to_a_file(tmp_path, capsys):
             "is not finite at any of the random points tried, because of (x x')^-1\n"
             "  logdet(x x') + y'y\n         ^^^^",
         ),
-        (["diag(x)"], "a gradient is of one number, and diag(x) is (n x n): reduce it, as sum(...) does\n  diag(x)\n"),
+        (["diag(x)"], "a gradient is of one number, got (n x n): reduce it first, as sum(...) does\n  diag(x)\n"),
         (["sum(X)", "--size", "X=3"], "X is a matrix by its capital, and has two sizes: write X=3,1 for a column"),
         (["qqqqq(X)"], "; the nearest of "),
         (["qqqqq(X)"], ": chainrule gradient --help lists all\n  qqqqq(X)\n  ^^^^^"),
