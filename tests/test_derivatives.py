@@ -186,3 +186,10 @@ def test_by_a_symmetric_matrix_the_entries_are_said_to_be_independent():
     np.testing.assert_allclose((G + G.T - np.diag(np.diag(G)))[np.tril_indices(3)], slopes, atol=1e-7)
     assert d.notes[0].startswith("dS takes the entries of S as independent; ")
     assert "the derivative is dS + dS' - Diag(diag(dS))" in d.notes[0]
+
+
+def test_points_at_which_a_matrix_holds_no_numbers_are_passed_over():
+    f = cr.parse("logdet(kl_divergence(s, x))")
+
+    assert cr.differentiate(f.expression, *f.symbols.values()).check().ok
+    assert np.isnan(cr.evaluate(cr.inv(cr.matrix("S", 2, 2)), {"S": [[np.nan, 1], [1, 2]]})).all()
