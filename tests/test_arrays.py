@@ -136,7 +136,10 @@ def test_a_domain_has_an_inside_and_an_outside(domain):
 
 @pytest.mark.parametrize("w", [[1, 0, 2], [[1], [0], [2]], np.array([1, 0, 2], np.float32), [True, False, True]])
 def test_weights_become_a_column(w):
-    np.testing.assert_array_equal(as_weights(w, 3), np.reshape(w, (3, 1)))
+    found = as_weights(w, 3, np.dtype("f4"))
+
+    np.testing.assert_array_equal(found, np.reshape(w, (3, 1)))
+    assert found.dtype == np.float32
 
 
 @pytest.mark.parametrize(
@@ -151,7 +154,23 @@ def test_weights_become_a_column(w):
 )
 def test_other_weights_are_refused_in_words(w, error, message):
     with pytest.raises(error, match=message):
-        as_weights(w, 3)
+        as_weights(w, 3, np.dtype(float))
+
+
+@pytest.mark.parametrize(
+    ("weight", "dtype"),
+    [(1e-320, "f8"), (1e-293, "f8"), (1e292, "f8"), (1e308, "f8"), (1e-40, "f4"), (1e-60, "f4"), (1e32, "f4")],
+)
+def test_weights_whose_sum_cannot_be_divided_by_are_refused(weight, dtype):
+    with pytest.raises(DataError, match=r"a sum between .* in float\d\d, got ([\de.+-]+|inf): rescale them$"):
+        as_weights([weight] * 3, 3, np.dtype(dtype))
+
+
+@pytest.mark.parametrize(("weight", "dtype"), [(1e-291, "f8"), (1e291, "f8"), (1e-31, "f4"), (1e30, "f4")])
+def test_weights_near_the_limits_are_taken(weight, dtype):
+    w = as_weights([weight] * 3, 3, np.dtype(dtype))
+
+    np.testing.assert_allclose(w / w.sum(), 1 / 3, rtol=1e-6)
 
 
 # Parameters

@@ -241,3 +241,10 @@ def test_a_sum_of_which_no_diagonal_matrix_leaves_stays_a_diagonal():
     (dx,) = cr.gradient(cr.trace(cr.diag(x) @ (A + B)), x)
 
     assert cr.text(dx) == "diag(A + B)"
+
+
+def test_points_at_which_a_matrix_holds_no_numbers_are_passed_over():
+    f = cr.parse("logdet(kl_divergence(s, x))")
+
+    assert cr.differentiate(f.expression, *f.symbols.values()).check().ok
+    assert np.isnan(cr.evaluate(cr.inv(cr.matrix("S", 2, 2)), {"S": [[np.nan, 1], [1, 2]]})).all()

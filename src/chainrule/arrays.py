@@ -74,8 +74,8 @@ _INSIDE: dict[Targets, Callable[[Array], Array]] = {
 }
 
 
-def as_weights(w: Any, rows: int) -> Array:
-    """Sample weights as a column, not negative, not all zero."""
+def as_weights(w: Any, rows: int, dtype: np.dtype[Any]) -> Array:
+    """Sample weights as a column of a data type, not negative, of a sum that can be divided by."""
     array = _finite("sample_weight", w)
     if array.shape not in ((rows,), (rows, 1)):
         raise ShapeError(f"X needs sample_weight of shape ({rows},), one for each row, got {_shape(array)}")
@@ -84,7 +84,14 @@ def as_weights(w: Any, rows: int) -> Array:
         raise DataError(f"sample weights are at least 0, got {array.ravel()[i]:g} in row {i}")
     if not array.any():
         raise DataError("sample weights are not all 0: their weighted mean would be 0/0")
-    return array.reshape(-1, 1)
+    least = float(np.finfo(dtype).tiny / np.finfo(dtype).eps)  # nothing that matters is lost below the normal numbers
+    with np.errstate(all="ignore"):
+        weights: Array = array.reshape(-1, 1).astype(dtype, copy=False)
+        total = float(weights.sum())
+    if not least <= total <= 1 / least:
+        limits = f"between {least:.2g} and {1 / least:.2g} in {dtype}"
+        raise DataError(f"sample weights have a sum {limits}, got {total:.2g}: rescale them")
+    return weights
 
 
 def check_mapping(

@@ -51,8 +51,8 @@ def _words(numpy: str, octave: str, torch: str, array_api: str) -> dict[str, str
 
 
 def _inverse(a: Array) -> Array:
-    """NaN where the matrix is singular to working precision."""
-    if a.size and not np.linalg.cond(a) < SINGULAR:
+    """NaN where the matrix is singular to working precision, or holds what is no number."""
+    if a.size and not (np.isfinite(a).all() and np.linalg.cond(a) < SINGULAR):
         return np.full_like(a, np.nan)
     return np.asarray(np.linalg.inv(a), dtype=a.dtype)
 

@@ -369,7 +369,7 @@ class Network(Uses):
             check_rows("a mean loss needs", rows)
         values["Y"] = as_targets(Y, rows, self.outputs, self.objective.targets).astype(dtype, copy=False)
         if w is not None:
-            values["w"] = as_weights(w, rows).astype(dtype, copy=False)
+            values["w"] = as_weights(w, rows, dtype)
         training = self.drops and random_state is not None
         masks = draw_masks(self.graph(w is not None, training).randoms, rows, random_state, dtype)
         return self._function(what, w is not None, training, outputs)(**values, **masks), dtype

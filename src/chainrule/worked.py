@@ -170,7 +170,7 @@ def _inputs(
     if w is not None and not weighted:
         raise DataError("this derivation has no weights of examples: take derive(sample_weight=True)")
     if weighted:
-        values["w"] = as_weights(np.ones(rows) if w is None else w, rows)
+        values["w"] = as_weights(np.ones(rows) if w is None else w, rows, np.dtype(float))
     declared = [symbols[str(p.name)] for p in listing.parameters]
     masks = draw_masks([symbols[str(M.name)] for M in listing.randoms], rows, random_state, float)
     return {**values, **check_parameters(params, declared), **masks}

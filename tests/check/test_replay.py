@@ -32,7 +32,7 @@ from chainrule.expr import (
     transpose_op,
 )
 from chainrule.expr import sum as total
-from chainrule.functions import FUNCTIONS
+from chainrule.functions import FUNCTIONS, is_function
 from chainrule.losses import LOSSES
 from chainrule.primitives import (
     abs,
@@ -495,6 +495,40 @@ def test_a_step_about_another_matrix_is_caught():
     for step_ in about:
         found = verify(Derived((), (replace(step_, after=other_symbol(step_.after)),)))
         assert found.failures
+
+
+def test_the_steps_of_another_network_are_one_line_of_wrong_names():
+    other = cr.Network("3 -> 4 tanh -> 2 relu -> 2 softmax").derive()
+
+    found = verify(replace(PLAIN, steps=other.derived.steps))
+
+    (names,) = (str(f) for f in found.failures if f.rule == "names")
+    assert names.startswith("names, in ")
+    assert "steps that mean others by " in names
+    assert max(map(len, names.splitlines())) <= 80
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["minimum(b, b')", "||minimum(lam, lam)||^2", "logdet(s (1e-3).^2)", "logdet(1e-9 S)", "sum(maximum(b, b).^2)"],
+)
+def test_what_is_always_at_a_kink_or_close_to_zero_is_replayed(text):
+    f = cr.parse(text)
+
+    d = cr.differentiate(f.expression, *f.symbols.values())
+
+    assert d.verify(), d.verify()
+    assert d.check().ok
+
+
+@pytest.mark.parametrize("number", [-1, 1e-3])
+def test_a_wrong_share_is_caught_where_two_operands_are_always_equal(number):
+    b = cr.parse("minimum(b, b')")
+    d = cr.differentiate(b.expression, b["b"]).derived
+    for at, s in enumerate(d.steps):
+        if s.via is not None and is_function(s.via[0]):
+            steps = [*d.steps[:at], replace(s, after=s.after + number), *d.steps[at + 1 :]]
+            assert not verify(replace(d, steps=tuple(steps))), s
 
 
 @pytest.mark.parametrize("name", [e.name for e in PLAIN.equations if e.name != "loss"])

@@ -325,9 +325,11 @@ def test_a_weight_of_0_leaves_the_row_out(kind):
         (np.zeros(ROWS), "at least one non-zero"),
         (-np.ones(ROWS), "Negative values in data passed to `sample_weight`"),
         (np.full(ROWS, np.nan), "Input sample_weight contains NaN"),
+        (np.full(ROWS, 1e-320), "sample weights have a sum between .* in float64, got 6e-319: rescale them"),
+        (np.full(ROWS, 1e308), "sample weights have a sum between .* in float64, got inf: rescale them"),
         (np.ones(ROWS - 1), r"sample_weight.shape == \(59,\), expected \(60,\)"),
     ],
-    ids=["zero", "negative", "nan", "short"],
+    ids=["zero", "negative", "nan", "tiny", "huge", "short"],
 )
 def test_wrong_weights_are_explained(kind, method, weights, message):
     classes = {"classes": [0, 1, 2]} if (kind, method) == (cr.MLPClassifier, "partial_fit") else {}

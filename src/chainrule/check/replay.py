@@ -208,20 +208,19 @@ def error_of(s: Step | Claim, draws: Sequence[World]) -> float:
     """The relative error of a step at the first draws where it is finite, on both sides of every kink; else NaN."""
     via = [s.via[0]] if s.via else []
     visible = list(expr.toposort_to_names(s.before, s.after, *via))
-    functions = [node for node in via or visible if is_function(node)]
+    found = [node for node in via or visible if is_function(node)]
     numbers = [n.value if n.op is full_op else n.value[0] for n in visible if n.op in (full_op, scale_op)]
-    meant = functions if via else not all(map(_is_quotient, functions))
+    meant = found if via else not all(map(_is_quotient, found))
     if not _fits(s) or not (meant or not all(_residue(number)[1] for number in numbers)):
         return math.inf  # exact arithmetic has judged all there is
-    places = {f: _kinks(f) for f in functions}
+    places = {f: _kinks(f) for f in found}
     worst, unseen = math.nan, {(f, i) for f in places if places[f] for i in range(len(places[f]) + 1)}
     with np.errstate(all="ignore"):
-        for world in draws:
-            slopes = _off_slopes(*s.via, s.before, s.after, world) if s.via and functions else None
-            error = relative_error(*_gap(s, world)) if slopes is None else slopes
+        for draw in draws:
+            error = _off_slopes(*s.via, s.before, s.after, draw) if s.via and found else relative_error(*_gap(s, draw))
             if math.isfinite(error) or (math.isinf(error) and math.isnan(worst)):  # later draws may overflow
                 worst = float(np.fmax(worst, error))
-                beside = {f: world(f.args[0]) - (world(f.args[1]) if len(f.args) == 2 else 0) for f, _ in unseen}
+                beside = {f: draw(f.args[0]) - (draw(f.args[1]) if len(f.args) == 2 else 0) for f, _ in unseen}
                 unseen -= {(f, i) for f, at in beside.items() for i in np.searchsorted(places[f], at).flat}
                 if not unseen:
                     break
@@ -284,8 +283,8 @@ def _off_slope(Y: Node, i: int, G: Node, share: Node, world: World) -> float:
     """The derivative of a function against differences: entry by entry where it is one of entries; NaN near a kink."""
     inputs = [expr.apply(symbol_op, shape=a.shape, value=Symbol(f"_{j}")) for j, a in enumerate(Y.args)]
     at, function = [world(a) for a in Y.args], expr.rebuild(Y, tuple(inputs))
-    step = 10.0 ** -(3 + world.draw % 3 if _sees(Y) == "whole" else 3) * abs(at[i]) + 1e-6  # an inverse may bend soon
-    step = step if _sees(Y) == "entry" else step * world.rng.uniform(0.5, 1, step.shape)
+    step = 10.0 ** -(3 + world.draw % 3 * (_sees(Y) == "whole")) * abs(at[i]) + 1e-6 * (min(np.max(abs(at[i])), 1) or 1)
+    step *= 1.0 if _sees(Y) == "entry" else world.rng.uniform(0.5, 1, step.shape)  # small, as an inverse may bend soon
 
     def moved(t: float) -> Any:
         values = {x: a + t * step if j == i else a for j, (x, a) in enumerate(zip(inputs, at, strict=True))}
@@ -294,7 +293,8 @@ def _off_slope(Y: Node, i: int, G: Node, share: Node, world: World) -> float:
     pull, after = world(G) * smooth_slope(moved), world(share) * step
     if _sees(Y) != "entry":
         return relative_error(pull.sum() - after.sum(), abs(pull).sum())
-    known = np.isfinite(pull)  # at a kink any subgradient will do, and sums that are always 0 may always be at one
+    known = np.isfinite(pull)  # at a kink any subgradient will do, and what is always 0 may always be at one
     gaps, sizes = (np.where(known, x, 0) for x in (pull - after, abs(pull) + abs(1e-20 * world(G) * step)))
-    enough = np.isfinite(at[i]).all() and (2 * known.sum() >= known.size or not at[i].any())
+    beside = operator.sub(*at) if len(at) == 2 else at[i]
+    enough = np.isfinite(at[i]).all() and (2 * known.sum() >= known.size or not beside.any())
     return relative_error(gaps, sizes) if enough else math.nan

@@ -13,7 +13,7 @@ __all__ = ["Failure", "Verification"]
 
 @dataclass(frozen=True)
 class Failure:
-    """A claim that is not true: both sides, and their relative distance, NaN if they were never finite."""
+    """A claim that is not true: both sides, and their relative distance, NaN if never finite and smooth."""
 
     rule: str
     equation: str
@@ -23,7 +23,7 @@ class Failure:
 
     def __str__(self) -> str:
         before, after = (side if isinstance(side, str) else _written(side) for side in (self.before, self.after))
-        found = "never finite" if math.isnan(self.error) else f"relative error {self.error:.1e}"
+        found = "never finite and smooth" if math.isnan(self.error) else f"relative error {self.error:.1e}"
         found = "not equal" if math.isinf(self.error) else found
         return f"{self.rule}, in {self.equation}: {found}\n    before: {before}\n    after:  {after}"
 

@@ -23,6 +23,8 @@ __all__ = ["SLOPE_TOLERANCE", "dangling_names", "unlisted", "wrong_slopes", "wro
 
 GROUPS = 2  # all move in so many groups, so that differences cost time linear in depth
 DIRECTIONS = 2  # for each group
+MOST_NAMES = 2  # wrong ones in the steps that are shown one by one
+MOST_LISTED = 8  # in one line
 SLOPE_TOLERANCE = 1e-6  # a difference in float64 is good to 1e-8 or better; a missing eps of 1e-5 is not
 TANGENT_TOLERANCE = 1e-7  # entry by entry
 
@@ -31,16 +33,30 @@ def dangling_names(equations: Sequence[Equation], steps: Sequence[Step]) -> Iter
     """Names, in an equation or a step, that stand for something else than the equation of that name says."""
     said: dict[str, Node] = {}
 
-    def wrong(where: str, *roots: Node) -> Iterator[Failure]:
+    def wrong(where: str, *roots: Node) -> Iterator[tuple[str, Node]]:
         for node in toposort_to_names(*roots):
             own = node.op is define_op and not node.value.isidentifier()  # a step's, which nobody else can give
             if node.op is define_op and said.get(node.value) is not node and not own:
-                yield Failure("names", where, said.get(node.value, f"no equation for {node.value}"), node, math.inf)
+                yield where, node
+
+    def failure(where: str, node: Node) -> Failure:
+        return Failure("names", where, said.get(node.value, f"no equation for {node.value}"), node, math.inf)
 
     for e in equations:
-        yield from wrong(e.name, e.expression)
+        yield from (failure(*each) for each in wrong(e.name, e.expression))
         said[e.name] = e.node
-    yield from dict.fromkeys(f for s in (steps if said else ()) for f in wrong(s.equation, s.before, s.after))
+    found = list(dict.fromkeys(each for s in (steps if said else ()) for each in wrong(s.equation, s.before, s.after)))
+    if len(found) <= MOST_NAMES:
+        yield from (failure(*each) for each in found)
+    else:  # as of the steps of another derivation
+        others = f"steps that mean others by {_listed(str(node.value) for _, node in found)}"
+        yield Failure("names", _listed(where for where, _ in found), "these equations", others, math.inf)
+
+
+def _listed(words: Iterable[str]) -> str:
+    """Each once, the first few."""
+    different = list(dict.fromkeys(words))
+    return ", ".join(different if len(different) <= MOST_LISTED else [*different[: MOST_LISTED - 1], "..."])
 
 
 def unlisted(equations: Sequence[Equation], listing: Sequence[Equation]) -> Iterator[Failure]:

@@ -219,7 +219,7 @@ class MLP(BaseEstimator):  # type: ignore[misc]  # scikit-learn publishes no typ
         data = {"X": X, "Y": np.ascontiguousarray(Y, X.dtype)}
         if w is not None:
             w = _check_sample_weight(w, X, dtype=X.dtype, ensure_non_negative=True)
-            data["w"] = as_weights(w, len(X))
+            data["w"] = as_weights(w, len(X), X.dtype)
         return data
 
     def _start(self, data: dict[str, Array], *, goes_on: bool, keep_states: bool) -> Run:
