@@ -24,6 +24,7 @@ from chainrule.expr import (
     toposort_to_names,
     transpose_op,
 )
+from chainrule.functions import is_function
 from chainrule.line_sums import is_ones_row
 from chainrule.matrix_functions import by, diag, eye, inv, is_identity, kron
 from chainrule.rewrite import Rule, on
@@ -165,7 +166,8 @@ def transposes_leave_sums(root: Node) -> Node:
     """A (B' - C') = A (B - C)', where transposes become fewer: last, because they go inward before."""
     new: dict[Node, Node] = {}
     order = list(toposort_to_names(root))
-    terms = [a for node in order if node.op is add_op for a in node.args]  # of a sum that is looked at whole
+    # Terms of a sum are looked at with it, and what a function takes would keep its transpose within.
+    terms = [a for node in order if node.op is add_op or is_function(node) for a in node.args]
     outside = {root, *terms, *(root.args[:1] if root.op is scale_op else ())}
     for node in order:
         same = node if is_atom(node) else rebuild(node, tuple(new[a] for a in node.args))
