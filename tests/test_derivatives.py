@@ -166,6 +166,39 @@ def test_a_coefficient_of_a_number_is_opened_without_a_step():
     assert not any(cr.text(s.after) == f"{cr.text(s.before)} (1)" for s in d.steps)
 
 
+BY_SYMMETRIC = [
+    ("(S w - y)'(S w - y)", lambda S, A, w, y: np.sum((S @ w - y) ** 2)),
+    ("tr(S'A)", lambda S, A, w, y: np.trace(S.T @ A)),
+    ("w'S S'w + y'S y", lambda S, A, w, y: np.sum((S.T @ w) ** 2) + (y.T @ S @ y).item()),
+    ("tr(A S^-1) + w'S S w", lambda S, A, w, y: np.trace(A @ np.linalg.inv(S)) + (w.T @ S @ S @ w).item()),
+]
+
+
+@pytest.mark.parametrize(("text", "by_hand"), BY_SYMMETRIC, ids=[text for text, _ in BY_SYMMETRIC])
+def test_every_derivative_by_a_symmetric_matrix_is_of_the_loss_as_it_was_written(text, by_hand):
+    named = [f"{name}: n x {columns}" for name, columns in (("A", "n"), ("w", 1), ("y", 1)) if name in text]
+    f = cr.parse(text, ["S: n x n symmetric", *named])
+    d = cr.differentiate(f.expression, f["S"], hessian=True)
+    rng = np.random.default_rng(0)
+    A, w, y = rng.standard_normal((3, 3)), rng.standard_normal((3, 1)), rng.standard_normal((3, 1))
+    S, T = (each + each.T for each in rng.standard_normal((2, 3, 3)))
+    S += 5 * np.eye(3)
+    found = d.at({name: value for name, value in (("S", S), ("A", A), ("w", w), ("y", y)) if name in text})
+
+    def line(move, t):
+        return by_hand(S + t * move, A, w, y)
+
+    moves = 1e-5 * np.eye(9).reshape(9, 3, 3)
+    slopes = np.reshape([(line(move, 1) - line(move, -1)) / 2e-5 for move in moves], (3, 3))
+    bend = (line(T, 1e-3) - 2 * line(T, 0) + line(T, -1e-3)) / 1e-6
+    along = T.reshape((9, 1), order="F")
+    np.testing.assert_allclose(found["dS"], slopes, rtol=1e-7, atol=1e-7)
+    np.testing.assert_allclose((along.T @ found["H_S"] @ along).item(), bend, rtol=1e-5, atol=1e-6)
+    assert d["dS"].expression is cr.gradient(f.expression, f["S"])[0]
+    assert d.verify().ok
+    assert d.check().ok
+
+
 def test_by_a_symmetric_matrix_the_entries_are_said_to_be_independent():
     f = cr.parse("a'S^-1 b + logdet(S)", ["S: symmetric"])
     d = cr.differentiate(f.expression, f["S"])

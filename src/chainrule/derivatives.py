@@ -283,11 +283,12 @@ def differentiate(loss: Node, *wrt: Node, hessian: bool = False) -> Derivatives:
     notes = [*where_not_differentiable(_loss(derived.equations).expression, wrt), *entries_of_symmetric(wrt)]
     if not hessian:
         return _annotated(derived, wrt, notes)
+    slopes = {e.name: e.expression for e in derived.equations}
     found: list[Equation] = []
     products: dict[Node, str] = {}  # and why there is no matrix
     for w in wrt:
         try:
-            H = closed_form(loss, w)
+            H = closed_form(slopes[f"d{w.name}"], w)
             found.append(Equation(hessian_name(w), H, H.shape, "second derivatives", "hessian"))
         except NotFoundError as failure:
             products[w] = str(failure)
