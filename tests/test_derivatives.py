@@ -166,6 +166,21 @@ def test_a_coefficient_of_a_number_is_opened_without_a_step():
     assert not any(cr.text(s.after) == f"{cr.text(s.before)} (1)" for s in d.steps)
 
 
+@pytest.mark.parametrize(
+    ("text", "by_hand"),
+    [("sqrt(s)^2", lambda s: np.sqrt(s) ** 2), ("s/sqrt(s)^2", lambda s: s / np.sqrt(s) ** 2)],
+    ids=["sqrt(s)^2", "s/sqrt(s)^2"],
+)
+@pytest.mark.parametrize("s", [-1.0, 2.0])
+def test_the_square_of_a_root_is_no_number_where_the_root_is_none(text, by_hand, s):
+    f = cr.parse(text, ["s: 1"])
+
+    found = cr.differentiate(f.expression, f["s"])["loss"].expression
+
+    with np.errstate(invalid="ignore"):
+        assert cr.evaluate(found, {"s": s}).item() == pytest.approx(by_hand(s), nan_ok=True)
+
+
 BY_SYMMETRIC = [
     ("(S w - y)'(S w - y)", lambda S, A, w, y: np.sum((S @ w - y) ** 2)),
     ("tr(S'A)", lambda S, A, w, y: np.trace(S.T @ A)),

@@ -33,6 +33,7 @@ from chainrule.render.text import equations_text, sentence_lines, text
 from chainrule.render.views import view_latex, view_text
 from chainrule.rewrite import Step
 from chainrule.rules import minus_enters
+from chainrule.substitute import replaced
 from chainrule.tangents import dotted, with_tangents
 
 
@@ -283,12 +284,15 @@ def differentiate(loss: Node, *wrt: Node, hessian: bool = False) -> Derivatives:
     notes = [*where_not_differentiable(_loss(derived.equations).expression, wrt), *entries_of_symmetric(wrt)]
     if not hessian:
         return _annotated(derived, wrt, notes)
-    slopes = {e.name: e.expression for e in derived.equations}
+    opened: dict[Node, Node] = {}  # of every name that is made here, what it stands for
+    for e in (e for e in derived.equations if e.phase != "forward"):
+        opened[e.node] = replaced(e.expression, opened)
     found: list[Equation] = []
+    slopes = {e.name: e.node for e in derived.equations}
     products: dict[Node, str] = {}  # and why there is no matrix
     for w in wrt:
         try:
-            H = closed_form(slopes[f"d{w.name}"], w)
+            H = closed_form(opened[slopes[f"d{w.name}"]], w)
             found.append(Equation(hessian_name(w), H, H.shape, "second derivatives", "hessian"))
         except NotFoundError as failure:
             products[w] = str(failure)
