@@ -129,6 +129,7 @@ MORE = [
     ("vec(X)'(vec(X) + a)", ""),
     ("binary_cross_entropy(logistic(x), y)", ""),
     ("(x'x)^2", ""),
+    ("maximum(s', s)", "s: 1"),
     ("det(a) + x'x", "a: 1"),
     ("sum(X)^2", ""),
     ("cross_entropy(softmax(V tanh(W x)), y)", ""),

@@ -181,6 +181,27 @@ def test_the_square_of_a_root_is_no_number_where_the_root_is_none(text, by_hand,
         assert cr.evaluate(found, {"s": s}).item() == pytest.approx(by_hand(s), nan_ok=True)
 
 
+@pytest.mark.parametrize(
+    ("text", "name", "slope"),
+    [
+        ("sum(maximum(x, x))", "x: n", [[1], [1], [1]]),
+        ("tr(maximum(S', S))", "S: n x n symmetric", np.eye(3)),
+        ("tr(minimum(S, S'))", "S: n x n symmetric", np.eye(3)),
+        ("maximum(s', s)", "s: 1", [[1]]),
+        ("sum(minimum(2 x - x, x))", "x: n", [[1], [1], [1]]),
+    ],
+)
+def test_the_larger_of_equals_has_no_kink(text, name, slope):
+    f = cr.parse(text, [name])
+    (w,) = f.symbols.values()
+
+    d = cr.differentiate(f.expression, w)
+
+    assert not any("kink" in note for note in d.notes)
+    np.testing.assert_array_equal(d.at({str(w.name): np.eye(len(slope))[:, : len(slope[0])]})[f"d{w.name}"], slope)
+    assert d.verify().ok
+
+
 BY_SYMMETRIC = [
     ("(S w - y)'(S w - y)", lambda S, A, w, y: np.sum((S @ w - y) ** 2)),
     ("tr(S'A)", lambda S, A, w, y: np.trace(S.T @ A)),

@@ -14,7 +14,7 @@ from chainrule.check.gradient import check_gradient
 from chainrule.check.proof import verify
 from chainrule.check.report import GradientReport
 from chainrule.check.verification import Verification
-from chainrule.derive import Derived, Equation, check_scalar, derive_equations
+from chainrule.derive import Derived, Equation, Phase, check_scalar, derive_equations
 from chainrule.errors import DerivationError, UnknownNameError, nearest
 from chainrule.evaluate import evaluate_all
 from chainrule.expr import Node, define, define_op, symbol_op, toposort
@@ -33,6 +33,7 @@ from chainrule.render.text import equations_text, sentence_lines, text
 from chainrule.render.views import view_latex, view_text
 from chainrule.rewrite import Step
 from chainrule.rules import minus_enters
+from chainrule.stable import BEFORE
 from chainrule.substitute import replaced
 from chainrule.tangents import dotted, with_tangents
 
@@ -280,7 +281,8 @@ def differentiate(loss: Node, *wrt: Node, hessian: bool = False) -> Derivatives:
     name = next(each for each in ("loss", "f", "L", *(f"loss_{i}" for i in range(len(taken)))) if each not in taken)
     inner = [(n, "", "forward") for n in toposort(loss) if n.op is define_op]
     finish = (*LAST, minus_enters) if inner else LAST
-    derived = derive_equations([*inner, (define(name, loss), "", "loss")], wrt, rules=ANY, finish=finish)  # type: ignore[list-item]
+    forward: list[tuple[Node, str, Phase]] = [*inner, (define(name, loss), "", "loss")]  # type: ignore[list-item]
+    derived = derive_equations(forward, wrt, rules=ANY, stable=BEFORE, finish=finish)
     notes = [*where_not_differentiable(_loss(derived.equations).expression, wrt), *entries_of_symmetric(wrt)]
     if not hessian:
         return _annotated(derived, wrt, notes)

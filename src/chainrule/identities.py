@@ -50,7 +50,7 @@ from chainrule.matrix_functions import (
     unvec,
     vec,
 )
-from chainrule.primitives import logistic, power, reciprocal
+from chainrule.primitives import logistic, maximum, minimum, power, reciprocal
 from chainrule.products import (
     PRODUCTS,
     chain,
@@ -149,6 +149,13 @@ def norms_of_transposes(node: Node) -> Node | None:
     if a.op is transpose_op or (a.op is scale_op and a.value == (-1, ())):
         return norm(a.args[0])
     return None
+
+
+@on(maximum.op, minimum.op)
+def equals_leave_no_choice(node: Node) -> Node | None:
+    """max(A, A) = min(A, A) = A, also where the other is A' and A is symmetric."""
+    a, b = node.args
+    return a if a is b or ((a.T is b or b.T is a) and is_symmetric(a)) else None
 
 
 # ---- traces and diagonals
@@ -332,6 +339,7 @@ IDENTITIES: tuple[Rule, ...] = (
     inverses_of_diagonals,
     transposes_leave_what_does_not_see_them,
     norms_of_transposes,
+    equals_leave_no_choice,
     numbers_are_their_own_diagonals,
     traces_are_known,
     diagonals_are_known,
