@@ -202,6 +202,56 @@ def test_the_larger_of_equals_has_no_kink(text, name, slope):
     assert d.verify().ok
 
 
+@pytest.mark.parametrize(
+    ("text", "note"),
+    [
+        ("sum(sqrt(x))", "sqrt(x) has an infinite slope where x is 0: there its derivative is not defined"),
+        ("sum(x.^0.5)", "x.^0.5 has an infinite slope where x is 0: there its derivative is not defined"),
+        ("sqrt(x'x)", "sqrt(x' x) has an infinite slope where x' x is 0: there its derivative is not defined"),
+    ],
+)
+def test_where_a_slope_is_infinite_is_noted_and_refused(text, note):
+    f = cr.parse(text, ["x: 3"])
+    d = cr.differentiate(f.expression, f["x"])
+
+    quotients = [cr.evaluate(f.expression, {"x": [[t], [0], [0]]}).item() / t for t in (1e-4, 1e-8)]
+    assert text == "sqrt(x'x)" or quotients[1] > 99 * quotients[0]  # that of ||x|| is 1, and -1 from the other side
+    assert d.notes[0] == note
+    with pytest.raises(DerivationError, match=r"has an infinite slope at 0, and entry \[0, 0\] of .* is 0"):
+        d.at({"x": np.zeros((3, 1))})
+    assert np.isfinite(d.at({"x": np.ones((3, 1))})["dx"]).all()
+
+
+@pytest.mark.parametrize("text", ["sum(x.^1.5)", "sum(x.^2)", "x'x"])
+def test_a_power_above_1_has_a_slope_everywhere(text):
+    f = cr.parse(text, ["x: 3"])
+    d = cr.differentiate(f.expression, f["x"])
+
+    assert not d.notes
+    np.testing.assert_array_equal(d.at({"x": np.zeros((3, 1))})["dx"], np.zeros((3, 1)))
+
+
+def test_where_a_second_derivative_jumps_is_noted_and_refused_with_a_hessian_only():
+    f = cr.parse("sum(huber(x, y))", ["x: 2"])
+    values = {"x": [[-3.0], [1.0]], "y": [[0.0], [0.0]]}
+    once, twice = (cr.differentiate(f.expression, f["x"], hessian=hessian) for hessian in (False, True))
+
+    def slope(t):
+        return cr.evaluate(once["dx"].expression, {"x": [[-3.0], [1.0 + t]], "y": values["y"]})[1].item()
+
+    before, after = (slope(0) - slope(-1e-3)) / 1e-3, (slope(1e-3) - slope(0)) / 1e-3
+    assert before == pytest.approx(0.5)
+    assert after == 0
+    assert not once.notes
+    assert once.at(values)["dx"][1] == slope(0)
+    assert twice.notes[0] == (
+        "huber(x - y) has a second derivative that jumps where x - y is -1 or 1: there it is not defined"
+    )
+    with pytest.raises(DerivationError, match=r"not twice differentiable here: huber .* entry \[1, 0\] of x - y is 1"):
+        twice.at(values)
+    np.testing.assert_array_equal(twice.at(values | {"x": [[-3.0], [0.5]]})["H_x"], np.diag([0, 0.5]))
+
+
 BY_SYMMETRIC = [
     ("(S w - y)'(S w - y)", lambda S, A, w, y: np.sum((S @ w - y) ** 2)),
     ("tr(S'A)", lambda S, A, w, y: np.trace(S.T @ A)),

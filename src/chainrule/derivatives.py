@@ -147,7 +147,8 @@ class Derivatives:
         Raises
         ------
         DerivationError
-            If the loss has a kink or jumps there; `evaluate` would give a number all the same.
+            If the loss has a kink, an infinite slope or a jump there, or its second derivative, where there is one,
+            jumps; `evaluate` would give a number all the same.
 
         Examples
         --------
@@ -156,11 +157,11 @@ class Derivatives:
         >>> cr.differentiate(cr.sum(cr.abs(x)), x).at({"x": [[1], [0]]})
         Traceback (most recent call last):
             ...
-        chainrule.errors.DerivationError: not differentiable here: abs has a kink at 0, and entry [2, 1] of x is 0
+        chainrule.errors.DerivationError: not differentiable here: abs has a kink at 0, and entry [1, 0] of x is 0
         """
         loss = _loss(self.equations).expression
         with np.errstate(all="ignore"):
-            refuse_breaks(loss, self.parameters, values)
+            refuse_breaks(loss, self.parameters, values, twice=any(e.phase == "hessian" for e in self.equations))
             return dict(self._values(dict(values)))
 
     def check(self, random_state: int = 0) -> GradientReport:
@@ -283,7 +284,8 @@ def differentiate(loss: Node, *wrt: Node, hessian: bool = False) -> Derivatives:
     finish = (*LAST, minus_enters) if inner else LAST
     forward: list[tuple[Node, str, Phase]] = [*inner, (define(name, loss), "", "loss")]  # type: ignore[list-item]
     derived = derive_equations(forward, wrt, rules=ANY, stable=BEFORE, finish=finish)
-    notes = [*where_not_differentiable(_loss(derived.equations).expression, wrt), *entries_of_symmetric(wrt)]
+    breaks = where_not_differentiable(_loss(derived.equations).expression, wrt, twice=hessian)
+    notes = [*breaks, *entries_of_symmetric(wrt)]
     if not hessian:
         return _annotated(derived, wrt, notes)
     opened: dict[Node, Node] = {}  # of every name that is made here, what it stands for
