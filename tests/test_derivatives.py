@@ -252,6 +252,38 @@ def test_where_a_second_derivative_jumps_is_noted_and_refused_with_a_hessian_onl
     np.testing.assert_array_equal(twice.at(values | {"x": [[-3.0], [0.5]]})["H_x"], np.diag([0, 0.5]))
 
 
+@pytest.mark.parametrize(
+    ("text", "shape", "loss", "derivative", "by_hand"),
+    [
+        ("y'X X'y/||X'y||", "X: n x d", "‖X' y‖", "(y y' X)/loss", lambda X, y: np.linalg.norm(X.T @ y)),
+        ("||X||^3/tr(X'X)", "X: n x d", "‖X‖", "X/loss", lambda X, y: np.linalg.norm(X)),
+        ("tr(X X')/||X||", "X: n x d", "‖X‖", "X/loss", lambda X, y: np.linalg.norm(X)),
+        ("||X y||^5/(y'X'(X y))^2", "X: n x d", "‖X y‖", "(X y y')/loss", lambda X, y: np.linalg.norm(X @ y)),
+        ("||X y||/(y'X'X y)", "X: n x d", "1/‖X y‖", None, lambda X, y: 1 / np.linalg.norm(X @ y)),
+        (
+            "y'X X y/||X'y||",
+            "X: n x n",
+            "(y' X X y)/‖X' y‖",
+            None,
+            lambda X, y: y.T @ X @ X @ y / np.linalg.norm(X.T @ y),
+        ),
+    ],
+)
+def test_a_square_meets_its_norm_however_it_is_written(text, shape, loss, derivative, by_hand):
+    f = cr.parse(text, [shape])
+    d = cr.differentiate(f.expression, f["X"])
+    rng = np.random.default_rng(0)
+    X, y = rng.standard_normal((3, 3)), rng.standard_normal((3, 1))
+    found = d.at({"X": X, "y": y} if "y" in text else {"X": X})
+
+    moves = 1e-5 * np.eye(9).reshape(9, 3, 3)
+    slopes = [np.asarray(by_hand(X + m, y) - by_hand(X - m, y)).item() / 2e-5 for m in moves]
+    assert str(d["loss"]) == f"loss = {loss}"
+    assert derivative is None or str(d["dX"]) == f"dX = {derivative}"
+    np.testing.assert_allclose(found["dX"], np.reshape(slopes, (3, 3)), rtol=1e-7, atol=1e-8)
+    assert d.verify().ok
+
+
 BY_SYMMETRIC = [
     ("(S w - y)'(S w - y)", lambda S, A, w, y: np.sum((S @ w - y) ** 2)),
     ("tr(S'A)", lambda S, A, w, y: np.trace(S.T @ A)),

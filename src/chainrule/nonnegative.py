@@ -38,13 +38,14 @@ def _is_known(part: Node) -> bool:
     if part.op is hadamard_op:
         return part.args[0] is part.args[1]
     if part.op is matmul_op:  # x'A'A x
-        return part.shape == (1, 1) and len(factors := chain(part)) % 2 == 0 and _is_square(factors)
+        return part.shape == (1, 1) and is_square(chain(part))
     if part.op is power.op:
         return bool(part.value[0] % 2 == 0)
     return is_function(part) and function_of(part).range.low >= 0
 
 
-def _is_square(factors: list[Node]) -> bool:
-    return all(
-        a.T is b or b.T is a or (a is b and is_symmetric(a)) for a, b in zip(factors, factors[::-1], strict=True)
-    )
+def is_square(factors: list[Node]) -> bool:
+    """Is a product of an even number of factors A' A, each being the transpose of its mirror image?"""
+    pairs = zip(factors, factors[::-1], strict=True)
+    mirrored = (a.T is b or b.T is a or (a is b and is_symmetric(a)) for a, b in pairs)
+    return len(factors) % 2 == 0 and all(mirrored)
