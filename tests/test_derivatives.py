@@ -166,6 +166,157 @@ def test_a_coefficient_of_a_number_is_opened_without_a_step():
     assert not any(cr.text(s.after) == f"{cr.text(s.before)} (1)" for s in d.steps)
 
 
+@pytest.mark.parametrize(
+    ("text", "by_hand"),
+    [("sqrt(s)^2", lambda s: np.sqrt(s) ** 2), ("s/sqrt(s)^2", lambda s: s / np.sqrt(s) ** 2)],
+    ids=["sqrt(s)^2", "s/sqrt(s)^2"],
+)
+@pytest.mark.parametrize("s", [-1.0, 2.0])
+def test_the_square_of_a_root_is_no_number_where_the_root_is_none(text, by_hand, s):
+    f = cr.parse(text, ["s: 1"])
+
+    found = cr.differentiate(f.expression, f["s"])["loss"].expression
+
+    with np.errstate(invalid="ignore"):
+        assert cr.evaluate(found, {"s": s}).item() == pytest.approx(by_hand(s), nan_ok=True)
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "slope"),
+    [
+        ("sum(maximum(x, x))", "x: n", [[1], [1], [1]]),
+        ("tr(maximum(S', S))", "S: n x n symmetric", np.eye(3)),
+        ("tr(minimum(S, S'))", "S: n x n symmetric", np.eye(3)),
+        ("maximum(s', s)", "s: 1", [[1]]),
+        ("sum(minimum(2 x - x, x))", "x: n", [[1], [1], [1]]),
+    ],
+)
+def test_the_larger_of_equals_has_no_kink(text, name, slope):
+    f = cr.parse(text, [name])
+    (w,) = f.symbols.values()
+
+    d = cr.differentiate(f.expression, w)
+
+    assert not any("kink" in note for note in d.notes)
+    np.testing.assert_array_equal(d.at({str(w.name): np.eye(len(slope))[:, : len(slope[0])]})[f"d{w.name}"], slope)
+    assert d.verify().ok
+
+
+@pytest.mark.parametrize(
+    ("text", "note"),
+    [
+        ("sum(sqrt(x))", "sqrt(x) has an infinite slope where x is 0: there its derivative is not defined"),
+        ("sum(x.^0.5)", "x.^0.5 has an infinite slope where x is 0: there its derivative is not defined"),
+        ("sqrt(x'x)", "sqrt(x' x) has an infinite slope where x' x is 0: there its derivative is not defined"),
+    ],
+)
+def test_where_a_slope_is_infinite_is_noted_and_refused(text, note):
+    f = cr.parse(text, ["x: 3"])
+    d = cr.differentiate(f.expression, f["x"])
+
+    quotients = [cr.evaluate(f.expression, {"x": [[t], [0], [0]]}).item() / t for t in (1e-4, 1e-8)]
+    assert text == "sqrt(x'x)" or quotients[1] > 99 * quotients[0]  # that of ||x|| is 1, and -1 from the other side
+    assert d.notes[0] == note
+    with pytest.raises(DerivationError, match=r"has an infinite slope at 0, and entry \[0, 0\] of .* is 0"):
+        d.at({"x": np.zeros((3, 1))})
+    assert np.isfinite(d.at({"x": np.ones((3, 1))})["dx"]).all()
+
+
+@pytest.mark.parametrize("text", ["sum(x.^1.5)", "sum(x.^2)", "x'x"])
+def test_a_power_above_1_has_a_slope_everywhere(text):
+    f = cr.parse(text, ["x: 3"])
+    d = cr.differentiate(f.expression, f["x"])
+
+    assert not d.notes
+    np.testing.assert_array_equal(d.at({"x": np.zeros((3, 1))})["dx"], np.zeros((3, 1)))
+
+
+def test_where_a_second_derivative_jumps_is_noted_and_refused_with_a_hessian_only():
+    f = cr.parse("sum(huber(x, y))", ["x: 2"])
+    values = {"x": [[-3.0], [1.0]], "y": [[0.0], [0.0]]}
+    once, twice = (cr.differentiate(f.expression, f["x"], hessian=hessian) for hessian in (False, True))
+
+    def slope(t):
+        return cr.evaluate(once["dx"].expression, {"x": [[-3.0], [1.0 + t]], "y": values["y"]})[1].item()
+
+    before, after = (slope(0) - slope(-1e-3)) / 1e-3, (slope(1e-3) - slope(0)) / 1e-3
+    assert before == pytest.approx(0.5)
+    assert after == 0
+    assert not once.notes
+    assert once.at(values)["dx"][1] == slope(0)
+    assert twice.notes[0] == (
+        "huber(x - y) has a second derivative that jumps where x - y is -1 or 1: there it is not defined"
+    )
+    with pytest.raises(DerivationError, match=r"not twice differentiable here: huber .* entry \[1, 0\] of x - y is 1"):
+        twice.at(values)
+    np.testing.assert_array_equal(twice.at(values | {"x": [[-3.0], [0.5]]})["H_x"], np.diag([0, 0.5]))
+
+
+@pytest.mark.parametrize(
+    ("text", "shape", "loss", "derivative", "by_hand"),
+    [
+        ("y'X X'y/||X'y||", "X: n x d", "‖X' y‖", "(y y' X)/loss", lambda X, y: np.linalg.norm(X.T @ y)),
+        ("||X||^3/tr(X'X)", "X: n x d", "‖X‖", "X/loss", lambda X, y: np.linalg.norm(X)),
+        ("tr(X X')/||X||", "X: n x d", "‖X‖", "X/loss", lambda X, y: np.linalg.norm(X)),
+        ("||X y||^5/(y'X'(X y))^2", "X: n x d", "‖X y‖", "(X y y')/loss", lambda X, y: np.linalg.norm(X @ y)),
+        ("||X y||/(y'X'X y)", "X: n x d", "1/‖X y‖", None, lambda X, y: 1 / np.linalg.norm(X @ y)),
+        (
+            "y'X X y/||X'y||",
+            "X: n x n",
+            "(y' X X y)/‖X' y‖",
+            None,
+            lambda X, y: y.T @ X @ X @ y / np.linalg.norm(X.T @ y),
+        ),
+    ],
+)
+def test_a_square_meets_its_norm_however_it_is_written(text, shape, loss, derivative, by_hand):
+    f = cr.parse(text, [shape])
+    d = cr.differentiate(f.expression, f["X"])
+    rng = np.random.default_rng(0)
+    X, y = rng.standard_normal((3, 3)), rng.standard_normal((3, 1))
+    found = d.at({"X": X, "y": y} if "y" in text else {"X": X})
+
+    moves = 1e-5 * np.eye(9).reshape(9, 3, 3)
+    slopes = [np.asarray(by_hand(X + m, y) - by_hand(X - m, y)).item() / 2e-5 for m in moves]
+    assert str(d["loss"]) == f"loss = {loss}"
+    assert derivative is None or str(d["dX"]) == f"dX = {derivative}"
+    np.testing.assert_allclose(found["dX"], np.reshape(slopes, (3, 3)), rtol=1e-7, atol=1e-8)
+    assert d.verify().ok
+
+
+BY_SYMMETRIC = [
+    ("(S w - y)'(S w - y)", lambda S, A, w, y: np.sum((S @ w - y) ** 2)),
+    ("tr(S'A)", lambda S, A, w, y: np.trace(S.T @ A)),
+    ("w'S S'w + y'S y", lambda S, A, w, y: np.sum((S.T @ w) ** 2) + (y.T @ S @ y).item()),
+    ("tr(A S^-1) + w'S S w", lambda S, A, w, y: np.trace(A @ np.linalg.inv(S)) + (w.T @ S @ S @ w).item()),
+]
+
+
+@pytest.mark.parametrize(("text", "by_hand"), BY_SYMMETRIC, ids=[text for text, _ in BY_SYMMETRIC])
+def test_every_derivative_by_a_symmetric_matrix_is_of_the_loss_as_it_was_written(text, by_hand):
+    named = [f"{name}: n x {columns}" for name, columns in (("A", "n"), ("w", 1), ("y", 1)) if name in text]
+    f = cr.parse(text, ["S: n x n symmetric", *named])
+    d = cr.differentiate(f.expression, f["S"], hessian=True)
+    rng = np.random.default_rng(0)
+    A, w, y = rng.standard_normal((3, 3)), rng.standard_normal((3, 1)), rng.standard_normal((3, 1))
+    S, T = (each + each.T for each in rng.standard_normal((2, 3, 3)))
+    S += 5 * np.eye(3)
+    found = d.at({name: value for name, value in (("S", S), ("A", A), ("w", w), ("y", y)) if name in text})
+
+    def line(move, t):
+        return by_hand(S + t * move, A, w, y)
+
+    moves = 1e-5 * np.eye(9).reshape(9, 3, 3)
+    slopes = np.reshape([(line(move, 1) - line(move, -1)) / 2e-5 for move in moves], (3, 3))
+    bend = (line(T, 1e-3) - 2 * line(T, 0) + line(T, -1e-3)) / 1e-6
+    along = T.reshape((9, 1), order="F")
+    np.testing.assert_allclose(found["dS"], slopes, rtol=1e-7, atol=1e-7)
+    np.testing.assert_allclose((along.T @ found["H_S"] @ along).item(), bend, rtol=1e-5, atol=1e-6)
+    assert d["dS"].expression is cr.gradient(f.expression, f["S"])[0]
+    assert d.verify().ok
+    assert d.check().ok
+
+
 def test_by_a_symmetric_matrix_the_entries_are_said_to_be_independent():
     f = cr.parse("a'S^-1 b + logdet(S)", ["S: symmetric"])
     d = cr.differentiate(f.expression, f["S"])

@@ -23,7 +23,7 @@ FORMULAS = {
     "(x'x)^2": ("x", "4 (x' x) I + 8 x x'"),
     "||x - y||^3": ("x", "3 (‖x - y‖ I + ((x - y) (x' - y'))/‖x - y‖)"),
     "det(A + lam I)": ("lam", "det(A + lam I) (tr((A + lam I)^-1)^2 - tr((A + lam I)^-1 (A + lam I)^-1))"),
-    "sqrt(x'A x)": ("x", "((A + A')/2 - ((A + A') x x' (A + A'))/(4 (x' A x)))/sqrt(x' A x)"),
+    "sqrt(x'A x)": ("x", "((A + A')/2 - ((A + A') x x' (A + A'))/(4 sqrt(x' A x)^2))/sqrt(x' A x)"),
     "||x||": ("x", "(I - (x x')/‖x‖^2)/‖x‖"),
     "a'x": ("x", "0"),
     "sum(x^3)": ("x", "6 Diag(x)"),

@@ -273,6 +273,8 @@ CLASHES = [
     ("sum(A * B)", ["A: n x d", "B: n x d"], "only go entry by entry: write A .[*] B", "      ^"),
     ("sum(A * B)", ["A: n x d", "B: k x m"], "neither product fits", "      ^"),
     ("sum(vec(X) .* vec(A))", ["X: n x d"], "declare the shapes", None),
+    ("x/2'x", ["x: 3"], "2 is its own transpose, and binds alone below: write / 2\n", "   ^"),
+    ("w'x ./ 3'", ["x: 3"], "3 is its own transpose, and binds alone below: write / 3\n", "        ^"),
 ]
 
 
@@ -293,6 +295,16 @@ def test_sizes_that_clash_are_shown_where_they_meet(text, sizes, message, carets
         (["x: 0"], SpecError, "at least 1"),
         (["X=2,-3"], SpecError, "at least 1, got '-3'"),
         (["x: 3 x 1 foo"], SpecError, "unknown fact 'foo'"),
+        (
+            ["X: positive"],
+            SpecError,
+            r"unknown fact 'positive'; known .*; if it is a size, .*\n  X: positive\n     \^{8}$",
+        ),
+        (
+            ["X: symetric"],
+            SpecError,
+            r"unknown fact 'symetric'; did you mean 'symmetric'\?; if it is a size, X has two",
+        ),
         (["x: 3 x 4 symmetric"], SpecError, "a symmetric matrix is square"),
         (["x: 3", "x: 4"], SpecError, "declared twice"),
         (["q: 3"], SpecError, r"'q', which is not in \"w'x\"; known names are 'w', 'x'\n  q: 3\n  \^$"),

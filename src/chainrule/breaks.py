@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -19,15 +20,15 @@ from chainrule.render.numbers import number_text
 from chainrule.render.text import text
 from chainrule.rewrite import Rewriter
 
-KINK, JUMP = "has a kink", "jumps"
+KINK, JUMP, POLE, BEND = "has a kink", "jumps", "has an infinite slope", "has a second derivative that jumps"
 UNDEFINED = "there its derivative is not defined"
 
 
-def where_not_differentiable(loss: Node, wrt: Iterable[Node]) -> list[str]:
-    """In words, where the loss may have no derivative by these, and what stands for one there."""
+def where_not_differentiable(loss: Node, wrt: Iterable[Node], twice: bool = False) -> list[str]:
+    """In words, where the loss may have no derivative by these, or no second one, and what stands for one there."""
     found: dict[str, None] = {}
     for node in moving(toposort(loss), wrt):
-        for what, places in _breaks(node).items():
+        for what, places in _breaks(node, twice).items():
             at = " or ".join(number_text(p, exact=True) for p in places)
             found[f"{text(node)} {what} where {text(node.args[0])} is {at}: {_used(node, what, places)}"] = None
         if _meet(node):
@@ -39,17 +40,19 @@ def where_not_differentiable(loss: Node, wrt: Iterable[Node]) -> list[str]:
     return list(found)
 
 
-def refuse_breaks(loss: Node, wrt: Iterable[Node], values: Mapping[str, Any]) -> None:
-    """Raise where an operand of a function is at its kink, where two operands meet, or where the function jumps."""
-    nodes, tied, met = ([n for n in moving(toposort(loss), wrt) if test(n)] for test in (_breaks, _has_ties, _meet))
+def refuse_breaks(loss: Node, wrt: Iterable[Node], values: Mapping[str, Any], twice: bool = False) -> None:
+    """Raise where an operand of a function is at its kink or pole, where two meet, or where the function jumps."""
+    tests = (partial(_breaks, twice=twice), _has_ties, _meet)
+    nodes, tied, met = ([n for n in moving(toposort(loss), wrt) if test(n)] for test in tests)
     for node, array in zip(nodes, evaluate_all([node.args[0] for node in nodes], values), strict=True):
-        for what, place in ((what, place) for what, places in _breaks(node).items() for place in places):
+        for what, place in ((what, place) for what, places in _breaks(node, twice).items() for place in places):
             hit = (array == place).all(keepdims=True) if node.op is norm.op else array == place
             if hit.any():
                 entry = "" if node.op is norm.op else f"{_first(hit)} of "
                 name, at = node.op.rule, number_text(place, exact=True)
                 message = f"{name} {what} at {at}, and {entry}{text(node.args[0])} is {at}"
-                raise DerivationError(f"not differentiable here: {message}", node)
+                often = "twice " if what == BEND else ""
+                raise DerivationError(f"not {often}differentiable here: {message}", node)
     for node, array in zip(tied, evaluate_all([node.args[0] for node in tied], values), strict=True):
         axis = function_of(node).axis
         if np.any(np.sum(array == array.max(axis=axis, keepdims=True), axis=axis) > 1):
@@ -64,20 +67,23 @@ def refuse_breaks(loss: Node, wrt: Iterable[Node], values: Mapping[str, Any]) ->
 # ---- of one operand
 
 
-def _breaks(node: Node) -> dict[str, tuple[float, ...]]:
-    """Where a function has no derivative, as values of its operand, by what it does there."""
+def _breaks(node: Node, twice: bool) -> dict[str, tuple[float, ...]]:
+    """Where a function has no derivative, or no second one, as values of its operand, by what it does there."""
     if not is_function(node):
         return {}
     function = function_of(node)
     kinks = (0.0,) if node.op is norm.op else function.kinks(*node.value)
-    found = {KINK: kinks, JUMP: function.jumps(*node.value)}
+    found = {KINK: kinks, JUMP: function.jumps(*node.value), POLE: function.poles(*node.value)}
+    found |= {BEND: function.knots(*node.value)} if twice else {}
     return {what: places for what, places in found.items() if places}
 
 
 def _used(node: Node, what: str, places: tuple[float, ...]) -> str:
     """What stands for a derivative where there is none."""
-    if node.op is norm.op:
+    if node.op is norm.op or what == POLE:
         return UNDEFINED
+    if what == BEND:
+        return "there it is not defined"
     if what == KINK:
         slopes = dict.fromkeys(number_text(_slope(node, place)) for place in places)
         return f"there its derivative is taken as {' or '.join(slopes)}"
@@ -121,5 +127,5 @@ def _tied(node: Node) -> str:
 
 
 def _first(hit: np.ndarray[Any, Any]) -> str:
-    row, column = (int(i) + 1 for i in np.argwhere(hit)[0])
+    row, column = np.argwhere(hit)[0]  # counted from 0, as everywhere
     return f"entry [{row}, {column}]"

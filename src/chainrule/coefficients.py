@@ -11,6 +11,7 @@ from fractions import Fraction
 from chainrule.algebra import constant, from_terms, is_long, sum_terms
 from chainrule.expr import Node, add_op, full, full_op, hadamard_op, is_atom, matmul_op, scale, scale_op
 from chainrule.matrix_functions import by
+from chainrule.nonnegative import is_nonnegative
 from chainrule.primitives import power, reciprocal, sqrt
 from chainrule.rewrite import Rule, on
 
@@ -29,14 +30,14 @@ def reciprocals_cancel(node: Node) -> Node | None:
 
 @on(scale_op)
 def coefficients_are_opened(node: Node) -> Node | None:
-    """(s t) A = s t A, (1/s) A has s below, and sqrt(s)^2 A = s A: what stands in front is a number times powers."""
+    """(s t) A = s t A, (1/s) A has s below; sqrt(s)^2 A = s A for an s that is known not to be negative."""
     powers, opened = [], False
     for s, e in zip(node.args[1:], node.value[1], strict=True):
         if s.op is hadamard_op or (s.op is matmul_op and all(a.shape == (1, 1) for a in s.args)):
             powers += [(a, e) for a in s.args]
         elif s.op is reciprocal.op:
             powers.append((s.args[0], -e))
-        elif s.op is sqrt.op and e % 2 == 0:
+        elif s.op is sqrt.op and e % 2 == 0 and is_nonnegative(s.args[0]):
             powers.append((s.args[0], e // 2))
         else:
             powers.append((s, e))

@@ -14,7 +14,7 @@ from chainrule.check.gradient import check_gradient
 from chainrule.check.proof import verify
 from chainrule.check.report import GradientReport
 from chainrule.check.verification import Verification
-from chainrule.derive import Derived, Equation, check_scalar, derive_equations
+from chainrule.derive import Derived, Equation, Phase, check_scalar, derive_equations
 from chainrule.errors import DerivationError, UnknownNameError, nearest
 from chainrule.evaluate import evaluate_all
 from chainrule.expr import Node, define, define_op, symbol_op, toposort
@@ -34,6 +34,8 @@ from chainrule.render.text import equations_text, sentence_lines, text
 from chainrule.render.views import view_latex, view_text
 from chainrule.rewrite import Step
 from chainrule.rules import minus_enters
+from chainrule.stable import BEFORE
+from chainrule.substitute import replaced
 from chainrule.tangents import dotted, with_tangents
 
 
@@ -146,7 +148,8 @@ class Derivatives:
         Raises
         ------
         DerivationError
-            If the loss has a kink or jumps there; `evaluate` would give a number all the same.
+            If the loss has a kink, an infinite slope or a jump there, or its second derivative, where there is one,
+            jumps; `evaluate` would give a number all the same.
 
         Examples
         --------
@@ -155,11 +158,11 @@ class Derivatives:
         >>> cr.differentiate(cr.sum(cr.abs(x)), x).at({"x": [[1], [0]]})
         Traceback (most recent call last):
             ...
-        chainrule.errors.DerivationError: not differentiable here: abs has a kink at 0, and entry [2, 1] of x is 0
+        chainrule.errors.DerivationError: not differentiable here: abs has a kink at 0, and entry [1, 0] of x is 0
         """
         loss = _loss(self.equations).expression
         with np.errstate(all="ignore"):
-            refuse_breaks(loss, self.parameters, values)
+            refuse_breaks(loss, self.parameters, values, twice=any(e.phase == "hessian" for e in self.equations))
             return dict(self._values(dict(values)))
 
     def check(self, random_state: int = 0) -> GradientReport:
@@ -280,16 +283,21 @@ def differentiate(loss: Node, *wrt: Node, hessian: bool = False) -> Derivatives:
     name = next(each for each in ("loss", "f", "L", *(f"loss_{i}" for i in range(len(taken)))) if each not in taken)
     inner = [(n, "", "forward") for n in toposort(loss) if n.op is define_op]
     finish = (*LAST, minus_enters) if inner else LAST
-    named = [*inner, (define(name, loss), "", "loss")]
-    derived = derive_equations(named, wrt, rules=ANY, finish=finish, last=(transposes_leave_sums,))  # type: ignore[arg-type]
-    notes = [*where_not_differentiable(_loss(derived.equations).expression, wrt), *entries_of_symmetric(wrt)]
+    forward: list[tuple[Node, str, Phase]] = [*inner, (define(name, loss), "", "loss")]  # type: ignore[list-item]
+    derived = derive_equations(forward, wrt, rules=ANY, stable=BEFORE, finish=finish, last=(transposes_leave_sums,))
+    breaks = where_not_differentiable(_loss(derived.equations).expression, wrt, twice=hessian)
+    notes = [*breaks, *entries_of_symmetric(wrt)]
     if not hessian:
         return _annotated(derived, wrt, notes)
+    opened: dict[Node, Node] = {}  # of every name that is made here, what it stands for
+    for e in (e for e in derived.equations if e.phase != "forward"):
+        opened[e.node] = replaced(e.expression, opened)
     found: list[Equation] = []
+    slopes = {e.name: e.node for e in derived.equations}
     products: dict[Node, str] = {}  # and why there is no matrix
     for w in wrt:
         try:
-            H = closed_form(loss, w)
+            H = closed_form(opened[slopes[f"d{w.name}"]], w)
             found.append(Equation(hessian_name(w), H, H.shape, "second derivatives", "hessian"))
         except NotFoundError as failure:
             products[w] = str(failure)

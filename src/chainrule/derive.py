@@ -207,10 +207,12 @@ def derive_equations(
     Returns
     -------
     Derived
-        In the order forward, loss, backward.
+        In the order forward, loss, backward. What is declared of a parameter holds where it is, not around it, so it
+        is used in derivatives only: tr(S'A) has the derivative A by a symmetric S, although S' = S.
     """
     wanted = list(parameters)
-    equations, definitions, forward_steps = _stable_forward(forward, (*stable, *rules), last)
+    first = stable if any(w.value.facts for w in wanted) else (*stable, *rules)
+    equations, definitions, forward_steps = _stable_forward(forward, first, last if first is not stable else ())
     called = {d.args[0]: d for d in definitions if not is_atom(d.args[0])}
     rewriter = Rewriter((*names_are_used(called), *rules))
     loss = definitions[-1]

@@ -133,6 +133,9 @@ class Formula:
     def _divides_by_number(self) -> bool:
         """Is it / 2, of a number as it stands? It binds alone."""
         kinds = [mark.kind for mark in self._marks[self._at : self._at + 3]]
+        if kinds[0] in ("/", "./") and kinds[1:] == ["number", "'"]:
+            number, turned = self._marks[self._at + 1 : self._at + 3]
+            self._fail(f"{number.text} is its own transpose, and binds alone below: write / {number.text}", turned)
         return kinds[0] in ("/", "./") and kinds[1] == "number" and kinds[2] not in ("'", "^", ".^")
 
     def _is_bracketed(self, place: int) -> bool:

@@ -63,6 +63,7 @@ class Function:
     boolean: str | None = None  # a template whose value is True and False, in Python cheaper as a factor
     kinks: Callable[..., tuple[float, ...]] = lambda *parameters: ()  # where the derivative jumps
     jumps: Callable[..., tuple[float, ...]] = lambda *parameters: ()  # where the function itself jumps
+    poles: Callable[..., tuple[float, ...]] = lambda *parameters: ()  # where the slope is infinite, the value is not
     knots: Callable[..., tuple[float, ...]] = lambda *parameters: ()  # where only a higher derivative jumps
     ties: Literal["", "kink", "jump"] = ""  # where two entries of a line are the largest, or two operands are equal
     check: Callable[..., bool] = lambda *parameters: (
@@ -196,7 +197,7 @@ def elementwise(
         A template for NumPy source; `{0}` is the operand. Without one the definition is written out.
     **facts
         Fields of `Function`: kernel (of a primitive, on arrays), called, code (templates for other languages), latex,
-        text, kinks, jumps, knots, range, activation, initializer, partner, summary, aliases, parameters (of a
+        text, kinks, jumps, poles, knots, range, activation, initializer, partner, summary, aliases, parameters (of a
         primitive).
 
     Returns

@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 from functools import reduce
 
 from chainrule.asked import check_expressions
-from chainrule.directional import hessian_vector_product
+from chainrule.derive import gradient
+from chainrule.directional import pushed
 from chainrule.errors import DerivationError, with_article
 from chainrule.expr import (
     Node,
@@ -63,15 +64,15 @@ def hessian(loss: Node, wrt: Node) -> Node:
     """
     check_expressions("hessian", loss, wrt)
     try:
-        return closed_form(loss, wrt)
+        return closed_form(gradient(loss, wrt)[0], wrt)
     except NotFoundError as failure:
         raise DerivationError(f"{failure}: use hessian_vector_product") from None
 
 
-def closed_form(loss: Node, wrt: Node) -> Node:
-    """The Hessian as one matrix, or the error that says why none is found."""
+def closed_form(derivative: Node, wrt: Node) -> Node:
+    """The Hessian of a loss as one matrix, from its derivative, or the error that says why none is found."""
     v = placeholder(wrt, "direction")
-    (product,) = hessian_vector_product(loss, {wrt: v})
+    product = pushed(derivative, {wrt: v})
     rewriter = Rewriter(ANY)
     try:
         return rewriter(matrix_of(product, v, rewriter))

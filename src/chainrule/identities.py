@@ -50,7 +50,8 @@ from chainrule.matrix_functions import (
     unvec,
     vec,
 )
-from chainrule.primitives import logistic, power, reciprocal
+from chainrule.nonnegative import is_square
+from chainrule.primitives import logistic, maximum, minimum, power, reciprocal
 from chainrule.products import (
     PRODUCTS,
     chain,
@@ -154,6 +155,13 @@ def norms_of_transposes(node: Node) -> Node | None:
     if a.op is transpose_op or (a.op is scale_op and a.value == (-1, ())):
         return norm(a.args[0])
     return None
+
+
+@on(maximum.op, minimum.op)
+def equals_leave_no_choice(node: Node) -> Node | None:
+    """max(A, A) = min(A, A) = A, also where the other is A' and A is symmetric."""
+    a, b = node.args
+    return a if a is b or ((a.T is b or b.T is a) and is_symmetric(a)) else None
 
 
 # ---- traces and diagonals
@@ -323,23 +331,32 @@ def squares_of_norms(node: Node) -> Node | None:
 
 @on(scale_op)
 def squares_cancel_norms(node: Node) -> Node | None:
-    """(a'a)/‖a‖ = ‖a‖ and (1' (A ∘ A) 1)/‖A‖ = ‖A‖."""
+    """‖A‖^2 = a'a, tr(A'A) or 1' (A ∘ A) 1: (a'a)/‖a‖ = ‖a‖ and ‖a‖/(a'a) = 1/‖a‖, a not being 0."""
     powers = dict(zip(node.args[1:], node.value[1], strict=True))
-    for s in [s for s, e in powers.items() if s.op is norm.op and e < 0]:
-        for square in _squares(s.args[0]):
-            if square is node.args[0]:
-                return scale(full(1, node.shape), node.value[0], *powers.items(), (s, 2))
-            if powers.get(square, 0) > 0:
-                return scale(node.args[0], node.value[0], *powers.items(), (square, -1), (s, 2))
+    if node.args[0].op is norm.op and node.args[0] not in powers:
+        a = node.args[0]
+        below = next((c for c, k in powers.items() if k < 0 and _is_square_of(a.args[0], c)), None)
+        return below and scale(full(1, node.shape), node.value[0], *powers.items(), (below, 1), (a, -1))
+    for s, e in [(s, e) for s, e in powers.items() if s.op is norm.op]:
+        if e < 0 and _is_square_of(s.args[0], node.args[0]):
+            return scale(full(1, node.shape), node.value[0], *powers.items(), (s, 2))
+        for square, k in powers.items():
+            if k * e < 0 and _is_square_of(s.args[0], square):
+                one = 1 if k > 0 else -1
+                return scale(node.args[0], node.value[0], *powers.items(), (square, -one), (s, 2 * one))
     return None
 
 
-def _squares(A: Node) -> tuple[Node, ...]:
-    """The squares of ‖A‖ as they are written."""
-    rows, columns = A.shape
-    if 1 in A.shape:
-        return A @ A.T if rows == 1 else A.T @ A, (A * A) @ ones(columns) if rows == 1 else ones(rows).T @ (A * A)
-    return trace(A.T @ A), trace(A @ A.T), ones(rows).T @ (A * A) @ ones(columns)
+def _is_square_of(A: Node, node: Node) -> bool:
+    """Is it the square of ‖A‖, however its factors are bracketed?"""
+    if node.shape != (1, 1) or node.op not in (matmul_op, trace.op):
+        return False
+    factors = chain(node.args[0] if node.op is trace.op else node)
+    half = len(factors) // 2
+    if is_square(factors) and chain(A) in (factors[:half], factors[half:]):
+        return True
+    inside = [f for f in factors if not (is_ones_row(f) or is_ones_column(f))]
+    return node.op is matmul_op and len(inside) == 1 and inside[0] in (A * A, A.T * A.T)
 
 
 IDENTITIES: tuple[Rule, ...] = (
@@ -356,6 +373,7 @@ IDENTITIES: tuple[Rule, ...] = (
     inverses_of_diagonals,
     transposes_leave_what_does_not_see_them,
     norms_of_transposes,
+    equals_leave_no_choice,
     numbers_are_their_own_diagonals,
     traces_are_known,
     diagonals_are_known,
@@ -368,8 +386,8 @@ IDENTITIES: tuple[Rule, ...] = (
     coefficients_leave_products,
     powers_of_numbers_are_coefficients,
     powers_are_added,
-    squares_of_norms,
     squares_cancel_norms,
+    squares_of_norms,
     *KRONECKER,
 )
 ANY: tuple[Rule, ...] = (

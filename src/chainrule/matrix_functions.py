@@ -9,7 +9,7 @@ import numpy as np
 
 from chainrule.errors import ShapeError
 from chainrule.expr import Node, full, ones, ones_op, scale, sum
-from chainrule.functions import Array, Function, record
+from chainrule.functions import Array, Function, Interval, record
 from chainrule.primitives import sqrt
 from chainrule.shapes import Shape, Size, over, show, times
 
@@ -90,7 +90,7 @@ norm: Function = record(
     __name__, "norm", lambda a: NUMBER, lambda G, Y, i: scale(Y.args[0], 1, (G, 1), (Y, -1)), None,
     code=_words("np.linalg.norm({0})", 'norm({0}, "fro")', "torch.linalg.norm({0})", "xp.linalg.matrix_norm({0})"),
     definition=lambda a: sqrt(sum(a * a)), kernel=lambda a: np.array([[np.linalg.norm(a)]]), whole=True,
-    rule="norm", text="‖{0}‖", latex=r"\lVert {0} \rVert",
+    rule="norm", text="‖{0}‖", latex=r"\lVert {0} \rVert", range=Interval(0, closed=True),
     summary="the square root of the sum of squares (Euclid, Frobenius); it has no derivative at 0",
 )  # fmt: skip
 diag: Function = record(

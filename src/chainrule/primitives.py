@@ -65,7 +65,7 @@ erfc = elementwise(
 )  # fmt: skip
 sqrt: Function = elementwise(
     "sqrt", d=lambda x, y: scale(reciprocal(y), "1/2"), kernel=np.sqrt, called="sqrt", latex=r"\sqrt{{{0}}}",
-    range=Interval(0, closed=True),
+    range=Interval(0, closed=True), poles=at_zero,
 )  # fmt: skip
 abs: Function = elementwise(  # the public name is cr.abs
     "abs", d=lambda x, y: sign(x), kernel=np.abs, called="abs", latex=r"|{0}|", text="|{0}|", kinks=at_zero,
@@ -98,7 +98,7 @@ power: Function = elementwise(
     kernel=lambda x, k: x**k, code=_in_python("{0}**{p0}") | {
         "numpy-inplace": "np.power({0}, {p0}, out={out})", "octave": "{0}.^{p0}", "c": "pow({0}, {p0})",
     }, latex=r"{0}^{{\odot {p0}}}", text="{0}.^{p0}", parameters={"k": 2.0},
-    summary="x to the power of a constant k",
+    poles=lambda k: (0.0,) if 0 < k < 1 else (), summary="x to the power of a constant k",
 )  # fmt: skip
 tanh: Function = elementwise(
     "tanh", d=lambda x, y: 1 - y * y, kernel=np.tanh, called="tanh", latex=r"\tanh({0})",

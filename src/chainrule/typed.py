@@ -223,7 +223,11 @@ def _declaration(text: str) -> tuple[str, Declaration]:
         return head[0], Declaration(None, tuple(facts), text)
     shape = tuple(_size(word, text) for word in sizes)
     if len(shape) == 1 and head[0][0].isupper():
-        a, between = head[0], {":": ": {} x 1", "=": "={},1"}[head[1]].format(sizes[0])
+        word = sizes[0]
+        a, between = head[0], {":": ": {} x 1", "=": "={},1"}[head[1]].format(word)
+        if len(word) >= SHORTEST and not word.isdecimal():
+            message = f"unknown fact {word!r}{nearest(word, FACTS)}; if it is a size, {a} has two: {a}{between}"
+            raise SpecError(message, text, text.rindex(word), len(word))
         raise SpecError(
             f"{a} is a matrix by its capital, and has two sizes: write {a}{between} for a column",
             text,
