@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from chainrule.check.claims import last_loss, symbols_by_name
+from chainrule.check.claims import defined_by_rules, last_loss, symbols_by_name
 from chainrule.check.difference import Array, Point, length, random_direction, slope
 from chainrule.check.replay import World, relative_error, smooth_slope
 from chainrule.check.verification import Failure
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from chainrule.derive import Derived, Equation
     from chainrule.rewrite import Step
 
-__all__ = ["SLOPE_TOLERANCE", "dangling_names", "unlisted", "wrong_slopes", "wrong_tangents"]
+__all__ = ["SLOPE_TOLERANCE", "dangling_names", "unlisted", "without_rule", "wrong_slopes", "wrong_tangents"]
 
 GROUPS = 2  # all move in so many groups, so that differences cost time linear in depth
 DIRECTIONS = 2  # for each group
@@ -51,6 +51,16 @@ def unlisted(equations: Sequence[Equation], listing: Sequence[Equation]) -> Iter
             missing = f"no equation for {name}"
             yield Failure("listing", name, said.get(name, missing), listed.get(name, missing), math.inf)
     yield from dangling_names(listing, ())
+
+
+def without_rule(derived: Derived) -> Iterator[Failure]:
+    """Updates that no update rule gives a value to, and that are no part of one."""
+    updates = [e for e in derived.equations if e.phase == "update"]
+    ruled = {name for _, name, _ in defined_by_rules(derived)}
+    parts = {n.value for n in toposort(*(e.expression for e in updates if e.name in ruled)) if n.op is define_op}
+    for e in updates:
+        if e.name not in ruled | parts:
+            yield Failure("updates", e.name, f"no update rule gives {e.name}", e.expression, math.inf)
 
 
 @dataclass(frozen=True)
