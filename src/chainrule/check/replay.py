@@ -154,7 +154,7 @@ def _is_moderate(draw: int) -> bool:
 
 
 def small_sizes(nodes: Sequence[Node]) -> tuple[list[dict[Size, int]], dict[Size, int]]:
-    """A prime of its own for each named size, in two orders, others in each, and for each large one."""
+    """A number of its own for each named size, in three ways, primes in two of them, and for each large one."""
     symbols = [node for node in nodes if node.op is symbol_op]
     counts = (node.value.name for node in symbols if node.value.role == "size")
     found = dict.fromkeys([*(s for node in nodes for s in node.shape), *counts])
@@ -166,6 +166,7 @@ def small_sizes(nodes: Sequence[Node]) -> tuple[list[dict[Size, int]], dict[Size
     words = list(dict.fromkeys(word for s in found for word in split[s][1]))
     # X, n x d, has more rows than columns first, so that X' X has an inverse, then fewer, so that A X may have one
     named = [dict(zip(order, primes, strict=False)) for order in (words[::-1], words)]
+    named.append({word: p + 1 for word, p in named[0].items()})  # A - A' has an inverse if its size is even
     orders = [{s: k * math.prod(at[w] for w in parts) for s, (k, parts) in split.items() if parts} for at in named]
     return orders, {s: next(primes) for s in found if isinstance(s, int) and s not in kept}
 
