@@ -72,7 +72,9 @@ def _replayed(
     exact = World(lengths[0], streams[0], exact=True)
     spawned = (enumerate(each.spawn(DRAWS)) for each in streams[1:])
     # the whole starts from other sizes, lest a number be right because it is a size
-    draws, others = ([World(lengths[(i // 3 + k) % len(lengths)], r, draw=i) for i, r in rngs] for k, rngs in enumerate(spawned))
+    draws, others = (
+        [World(lengths[(i // 3 + k) % len(lengths)], r, draw=i) for i, r in rngs] for k, rngs in enumerate(spawned)
+    )
 
     steps = derived.steps
     proven = [is_proven(s, exact) for s in steps]

@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
 import numpy as np
-from numpy.random import Generator
 
 from chainrule import expr
 from chainrule.expr import Node, Symbol, add_op, define_op, full_op, matmul_op, ones_op, scale_op, symbol_op
@@ -35,7 +34,7 @@ __all__ = ["World", "error_of", "is_proven", "random_matrix", "relative_error", 
 
 PRIME = 2**61 - 1
 LARGE = 16  # larger sizes are replaced by small ones: 784-1024-1024-10 replays as fast as 4-5-3
-STACKS = (hstack_op, vstack_op, block_op)  # with sizes that are sums of others; those of whole functions are products
+MODERATE = {*range(4), *range(4, 100, 2)}  # draws of numbers of order one, at which nothing should overflow
 CORE: dict[Any, Callable[..., Any]] = {
     add_op: operator.add,
     expr.hadamard_op: operator.mul,
@@ -45,7 +44,6 @@ CORE: dict[Any, Callable[..., Any]] = {
     hstack_op: lambda *parts: np.hstack(parts),
     vstack_op: lambda *parts: np.vstack(parts),
 }
-Places = dict[tuple[Node, ...], list[float]]  # of an operand, or of the difference of two
 _expanded = lru_cache(64)(expand)  # a definition is evaluated at many points
 
 
@@ -54,7 +52,7 @@ class World:
     """Numbers for all symbols, either exact, modulo the prime, or in floating point, and what follows from them."""
 
     lengths: Mapping[Size, int]
-    rng: Generator
+    rng: np.random.Generator
     exact: bool = False
     draw: int = 0
     values: dict[Node, Any] = field(default_factory=dict)
@@ -111,8 +109,8 @@ def _any_function(node: Node, args: list[Any], shape: tuple[int, int]) -> Any:
     if f.axis is None:
         return np.frompyfunc(lambda *xs: hash((salt, *map(int, xs))) % PRIME, len(args), 1)(*args)
     rows, width = (args[0], shape[1]) if f.axis else (args[0].T, shape[0])
-    hashes = [[hash((salt, j, *row)) % PRIME for j in range(width)] for row in rows]
-    out = np.array(hashes, object).reshape(len(rows), width)
+    out = np.array([[hash((salt, j, *row)) % PRIME for j in range(width)] for row in rows], object)
+    out = out.reshape(len(rows), width)
     if "rows_sum_to_one" in f.facts:
         out[:, -1] = (1 - out[:, :-1].sum(axis=1)) % PRIME
     return out if f.axis else out.T
@@ -129,28 +127,11 @@ def _sees(node: Node) -> str:
     return parts if f.axis is None else "line"
 
 
-def _kinks(node: Node) -> list[float]:
+def _kinks(node: Node) -> tuple[float, ...]:
     """Where a function has a kink, jumps or begins another piece, in order: its operand, or the difference of two."""
     f = function_of(node)
     ties = {0.0} if len(node.args) == 2 and _sees(node) == "entry" else set()
-    return sorted({*f.kinks(*node.value), *f.jumps(*node.value), *f.knots(*node.value)} | ties)
-
-
-def _operand(args: list[Any]) -> Any:
-    """What a kink is a place of."""
-    return args[0] - args[1] if len(args) == 2 else args[0]
-
-
-def _has_sign(node: Node) -> bool:
-    """Is it a symbol, or one number, that may be positive and negative, as far as is declared?"""
-    if node.op is symbol_op:
-        return node.value.role not in ("size", "hyper") and not node.value.facts
-    return node.shape == (1, 1) and bool(node.args)
-
-
-def _is_moderate(draw: int) -> bool:
-    """Has a draw numbers of order one, at which nothing should overflow, or cancel but for rounding?"""
-    return draw < 4 or draw % 2 == 0
+    return tuple(sorted({*f.kinks(*node.value), *f.jumps(*node.value), *f.knots(*node.value)} | ties))
 
 
 def small_sizes(nodes: Sequence[Node]) -> tuple[list[dict[Size, int]], dict[Size, int]]:
@@ -159,7 +140,8 @@ def small_sizes(nodes: Sequence[Node]) -> tuple[list[dict[Size, int]], dict[Size
     counts = (node.value.name for node in symbols if node.value.role == "size")
     found = dict.fromkeys([*(s for node in nodes for s in node.shape), *counts])
     known = {s for node in symbols if node.value.role == "target" for s in node.shape}  # by coefficients, too
-    fixed = any(node.op in STACKS or (is_function(node) and function_of(node).whole) for node in nodes)
+    joined = (hstack_op, vstack_op, block_op)  # sizes that are sums of others; those of whole functions are products
+    fixed = any(node.op in joined or (is_function(node) and function_of(node).whole) for node in nodes)
     kept = {s for s in found if isinstance(s, int) and (s <= LARGE or s in known or fixed)}
     primes = (p for p in range(7, 10**6) if p not in kept and all(p % q for q in range(2, math.isqrt(p) + 1)))
     split = {s: factors(s) for s in found}
@@ -171,7 +153,9 @@ def small_sizes(nodes: Sequence[Node]) -> tuple[list[dict[Size, int]], dict[Size
     return orders, {s: next(primes) for s in found if isinstance(s, int) and s not in kept}
 
 
-def random_matrix(declared: Symbol, shape: tuple[int, int], draw: int, rng: Generator, exact: bool = False) -> Any:
+def random_matrix(
+    declared: Symbol, shape: tuple[int, int], draw: int, rng: np.random.Generator, exact: bool = False
+) -> Any:
     """A random matrix of which the declared facts hold: of both signs, positive, below 1, of any scale."""
     facts = set(declared.facts)
     sums = [axis for axis, fact in ((1, "rows_sum_to_one"), (0, "columns_sum_to_one")) if fact in facts]
@@ -189,7 +173,7 @@ def random_matrix(declared: Symbol, shape: tuple[int, int], draw: int, rng: Gene
         return rng.choice([-1.0, 1.0], shape)
     if declared.role == "hyper" or "unit" in facts:
         return rng.uniform(0.1, 0.9, shape)  # rates of decay are below one
-    sign, size = int(rng.choice([0, 1, -1])), 1.0 if _is_moderate(draw) else 10 ** rng.uniform(-1.5, 1 + (draw > 7))
+    sign, size = int(rng.choice([0, 1, -1])), 1.0 if draw in MODERATE else 10 ** rng.uniform(-1.5, 1 + (draw > 7))
     sign, size = {0: (0, 1.0), 1: (1, 1.0), 2: (1, 0.2), 3: (-1, 1.0)}.get(draw, (sign, size))
     A = rng.standard_normal(shape)
     A = np.exp(A / 2) if facts - {"symmetric"} else size * (sign * np.exp(rng.uniform(0.1, 0.5) * A) if sign else A)
@@ -232,21 +216,25 @@ def error_of(s: Step | Claim, draws: Sequence[World]) -> float:
     meant = functions if via else not all(map(_is_quotient, functions))
     if not _fits(s) or not (meant or not all(_residue(number)[1] for number in numbers)):
         return math.inf  # exact arithmetic has judged all there is
-    signs: Places = {(n,): [0.0] for n in visible if _has_sign(n)}
-    kinks: Places = {f.args: places for f in functions if (places := _kinks(f))}
-    places = signs | kinks
-    worst, unseen = math.nan, {(at, i) for at in places for i in range(len(places[at]) + 1)}
+    kinks = {(f.args, _kinks(f)) for f in functions if _kinks(f)}
+    signed = (n for n in visible if n.op is symbol_op and not (n.value.facts or n.value.role in ("size", "hyper")))
+    signs = {((n,), (0.0,)) for n in (*signed, *(n for n in visible if n.args and n.shape == (1, 1)))}
+    worst, unseen = math.nan, {(at, i) for at in kinks | signs for i in range(len(at[1]) + 1)}
     with np.errstate(all="ignore"):
         for world in draws:
-            moderate = _is_moderate(world.draw)
+            moderate = world.draw in MODERATE
             if not math.isnan(worst) and not any(moderate or at in kinks for at, _ in unseen):
                 continue
-            slopes = _off_slopes(*s.via, s.before, s.after, world) if s.via and functions else None
-            error = relative_error(*_gap(s, world)) if slopes is None else slopes
+            error = (
+                _off_slopes(*s.via, s.before, s.after, world)
+                if s.via and functions
+                else relative_error(*_gap(s, world))
+            )
             if math.isfinite(error) or (math.isinf(error) and (moderate or math.isnan(worst))):  # others may overflow
                 worst = float(np.fmax(worst, error))
-                values = {at: _operand([world(a) for a in at]) for at, _ in unseen}
-                unseen -= {(at, i) for at, x in values.items() for i in np.searchsorted(places[at], x).flat}
+                for args, places in {at for at, _ in unseen}:
+                    sides = np.searchsorted(places, world(args[0]) - sum(map(world, args[1:])))
+                    unseen -= {((args, places), i) for i in sides.flat}
     return worst
 
 
@@ -285,7 +273,7 @@ def smooth_slope(moved: Callable[[float], Any]) -> Any:
     near, wide, far = ((a - b) / (2 * t) for t, a, b in zip((1, 2, 4), ahead, behind, strict=True))
     once, twice = (ahead[0] + behind[0] - 2 * here), (ahead[1] + behind[1] - 2 * here) / 4
     top = np.max(abs(near), initial=0)
-    smooth = (abs(far - wide - 4 * (wide - near)) <= 2e-9 * top) & (abs(once - twice) <= 2e-8 * top)
+    smooth = (abs(far - wide - 4 * (wide - near)) <= 2e-9 * top) & (abs(once - twice) <= 1e-5 * top)
     return np.where(smooth, (4 * near - wide) / 3, math.nan)
 
 
@@ -308,7 +296,7 @@ def _off_slope(Y: Node, i: int, G: Node, share: Node, world: World) -> float:
     at, function = [world(a) for a in Y.args], expr.rebuild(Y, tuple(inputs))
     if not np.isfinite(at[i]).all():
         return math.nan
-    step = 10.0 ** -(3 + world.draw % 3) * abs(at[i]) + 1e-6  # an inverse may bend soon, and so does exp far from 0
+    step = 10.0 ** -(3 + world.draw % 3) * abs(at[i]) + 1e-6 * (np.max(abs(at[i])) or 1)  # an inverse may bend soon
     step = step if _sees(Y) == "entry" else step * world.rng.uniform(0.5, 1, step.shape)
 
     def moved(t: float) -> Any:
@@ -318,7 +306,8 @@ def _off_slope(Y: Node, i: int, G: Node, share: Node, world: World) -> float:
     pull, after = world(G) * smooth_slope(moved), world(share) * step
     if _sees(Y) != "entry":
         return relative_error(pull.sum() - after.sum(), abs(pull).sum())
-    apart = np.min([abs(_operand(at) - place) for place in (math.inf, *_kinks(Y))], axis=0)
+    apart = np.min([abs(at[0] - sum(at[1:]) - place) for place in (math.inf, *_kinks(Y))], axis=0)
     known = np.isfinite(pull) & (apart > 4 * step)  # at a kink any subgradient will do, and a 0 may always be at one
-    gaps, sizes = (np.where(known, x, 0) for x in (pull - after, abs(pull) + abs(1e-20 * world(G) * step)))
+    level = 1e-7 * abs(world(G) * moved(0))  # the least slope that rounding lets us see to 1e-8
+    gaps, sizes = (np.where(known, x, 0) for x in (pull - after, abs(pull) + level))
     return relative_error(gaps, sizes) if 2 * known.sum() >= known.size or not at[i].any() else math.nan
