@@ -9,7 +9,6 @@ rewriting directly, a derivative with differences of its function, on both sides
 from __future__ import annotations
 
 import math
-import operator
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
@@ -34,11 +33,11 @@ __all__ = ["World", "error_of", "is_proven", "random_matrix", "relative_error", 
 
 PRIME = 2**61 - 1
 LARGE = 16  # larger sizes are replaced by small ones: 784-1024-1024-10 replays as fast as 4-5-3
-MODERATE = {*range(4), *range(4, 100, 2)}  # draws of numbers of order one, at which nothing should overflow
+MODERATE = {*range(4), *range(4, 100, 2)}  # draws of numbers of order one, of which nothing may overflow
 CORE: dict[Any, Callable[..., Any]] = {
-    add_op: operator.add,
-    expr.hadamard_op: operator.mul,
-    matmul_op: operator.matmul,
+    add_op: np.add,
+    expr.hadamard_op: np.multiply,
+    matmul_op: np.matmul,
     expr.transpose_op: np.transpose,
     define_op: lambda a: a,
     hstack_op: lambda *parts: np.hstack(parts),
@@ -110,7 +109,6 @@ def _any_function(node: Node, args: list[Any], shape: tuple[int, int]) -> Any:
         return np.frompyfunc(lambda *xs: hash((salt, *map(int, xs))) % PRIME, len(args), 1)(*args)
     rows, width = (args[0], shape[1]) if f.axis else (args[0].T, shape[0])
     out = np.array([[hash((salt, j, *row)) % PRIME for j in range(width)] for row in rows], object)
-    out = out.reshape(len(rows), width)
     if "rows_sum_to_one" in f.facts:
         out[:, -1] = (1 - out[:, :-1].sum(axis=1)) % PRIME
     return out if f.axis else out.T
@@ -136,10 +134,11 @@ def _kinks(node: Node) -> tuple[float, ...]:
 
 def small_sizes(nodes: Sequence[Node]) -> tuple[list[dict[Size, int]], dict[Size, int]]:
     """A number of its own for each named size, in three ways, primes in two of them, and for each large one."""
-    symbols = [node for node in nodes if node.op is symbol_op]
-    counts = (node.value.name for node in symbols if node.value.role == "size")
+    counts = (n.name for n in nodes if n.op is symbol_op and n.value.role == "size")
     found = dict.fromkeys([*(s for node in nodes for s in node.shape), *counts])
-    known = {s for node in symbols if node.value.role == "target" for s in node.shape}  # by coefficients, too
+    known = {
+        s for n in nodes if n.op is symbol_op and n.value.role == "target" for s in n.shape
+    }  # by coefficients, too
     joined = (hstack_op, vstack_op, block_op)  # sizes that are sums of others; those of whole functions are products
     fixed = any(node.op in joined or (is_function(node) and function_of(node).whole) for node in nodes)
     kept = {s for s in found if isinstance(s, int) and (s <= LARGE or s in known or fixed)}
@@ -199,10 +198,8 @@ def _residue(number: float | Fraction) -> tuple[int, bool]:
 
 def is_proven(s: Step | Claim, world: World) -> bool:
     """Is a step right whatever its functions are, modulo the prime?"""
-    if not _fits(s) or (s.via and is_function(s.via[0])):
-        return False
     try:
-        return not np.any(_gap(s, world)[0] % PRIME)
+        return _fits(s) and not (s.via and is_function(s.via[0])) and not np.any(_gap(s, world)[0] % PRIME)
     except ValueError:  # 1/0
         return False
 
@@ -219,22 +216,16 @@ def error_of(s: Step | Claim, draws: Sequence[World]) -> float:
     kinks = {(f.args, _kinks(f)) for f in functions if _kinks(f)}
     signed = (n for n in visible if n.op is symbol_op and not (n.value.facts or n.value.role in ("size", "hyper")))
     signs = {((n,), (0.0,)) for n in (*signed, *(n for n in visible if n.args and n.shape == (1, 1)))}
-    worst, unseen = math.nan, {(at, i) for at in kinks | signs for i in range(len(at[1]) + 1)}
+    worst, unseen = math.nan, {at: set(range(len(at[1]) + 1)) for at in kinks | signs}
     with np.errstate(all="ignore"):
         for world in draws:
-            moderate = world.draw in MODERATE
-            if not math.isnan(worst) and not any(moderate or at in kinks for at, _ in unseen):
+            if not math.isnan(worst) and not any(unseen[at] for at in unseen if world.draw in MODERATE or at in kinks):
                 continue
-            error = (
-                _off_slopes(*s.via, s.before, s.after, world)
-                if s.via and functions
-                else relative_error(*_gap(s, world))
-            )
-            if math.isfinite(error) or (math.isinf(error) and (moderate or math.isnan(worst))):  # others may overflow
+            error = _error_at(s, world)
+            if math.isfinite(error) or (math.isinf(error) and (world.draw in MODERATE or math.isnan(worst))):
                 worst = float(np.fmax(worst, error))
-                for args, places in {at for at, _ in unseen}:
-                    sides = np.searchsorted(places, world(args[0]) - sum(map(world, args[1:])))
-                    unseen -= {((args, places), i) for i in sides.flat}
+                for (args, places), sides in unseen.items():
+                    sides -= set(np.searchsorted(places, world(args[0]) - sum(map(world, args[1:]))).flat)
     return worst
 
 
@@ -263,7 +254,7 @@ def _gap(s: Step | Claim, world: World) -> tuple[Any, Any]:
         k, at = world.coefficient(Y, args) * Y.value[1][i - 1] * dX.item(), args[i].item()
         dY = args[0] * (k * pow(at, -1, PRIME) if world.exact else k / at)
     else:
-        dY = operator.sub(*(world.of(Y, [part if j == i else a for j, a in enumerate(args)]) for part in (dX, dX * 0)))
+        dY = np.subtract(*(world.of(Y, [part if j == i else a for j, a in enumerate(args)]) for part in (dX, dX * 0)))
     return (was * dY).sum() - (now * dX).sum(), abs(was * dY).sum()
 
 
@@ -277,8 +268,11 @@ def smooth_slope(moved: Callable[[float], Any]) -> Any:
     return np.where(smooth, (4 * near - wide) / 3, math.nan)
 
 
-def _off_slopes(Y: Node, i: int, G: Node, share: Node, world: World) -> float:
-    """The derivative of a function at the numbers of a draw, and beyond its kinks, where all names are free."""
+def _error_at(s: Step | Claim, world: World) -> float:
+    """The error at the numbers of a draw; of a function's derivative beyond its kinks too, where all names are free."""
+    if s.via is None or not is_function(s.via[0]):
+        return relative_error(*_gap(s, world))
+    (Y, i), G, share = s.via, s.before, s.after
     error, args, X, places = _off_slope(Y, i, G, share, world), [world(a) for a in Y.args], Y.args[i], _kinks(Y)
     if not math.isfinite(error) or not expr.is_atom(X) or not places:
         return error
@@ -297,17 +291,16 @@ def _off_slope(Y: Node, i: int, G: Node, share: Node, world: World) -> float:
     if not np.isfinite(at[i]).all():
         return math.nan
     step = 10.0 ** -(3 + world.draw % 3) * abs(at[i]) + 1e-6 * (np.max(abs(at[i])) or 1)  # an inverse may bend soon
-    step = step if _sees(Y) == "entry" else step * world.rng.uniform(0.5, 1, step.shape)
+    step = step * world.rng.uniform(0.5, 1, step.shape)
 
     def moved(t: float) -> Any:
-        values = {x: a + t * step if j == i else a for j, (x, a) in enumerate(zip(inputs, at, strict=True))}
-        return np.asarray(World(world.lengths, world.rng, values=dict(values))(function))
+        return replace(world, values={**dict(zip(inputs, at, strict=True)), inputs[i]: at[i] + t * step})(function)
 
     pull, after = world(G) * smooth_slope(moved), world(share) * step
     if _sees(Y) != "entry":
         return relative_error(pull.sum() - after.sum(), abs(pull).sum())
     apart = np.min([abs(at[0] - sum(at[1:]) - place) for place in (math.inf, *_kinks(Y))], axis=0)
     known = np.isfinite(pull) & (apart > 4 * step)  # at a kink any subgradient will do, and a 0 may always be at one
-    level = 1e-7 * abs(world(G) * moved(0))  # the least slope that rounding lets us see to 1e-8
+    level = 1e-7 * abs(world(G) * moved(0))  # rounding hides what is less
     gaps, sizes = (np.where(known, x, 0) for x in (pull - after, abs(pull) + level))
     return relative_error(gaps, sizes) if 2 * known.sum() >= known.size or not at[i].any() else math.nan
