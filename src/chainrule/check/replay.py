@@ -1,9 +1,8 @@
 """Proof by replay: a checker of steps that shares no code with what rewrites, derives or evaluates.
 
-Sums, products, transposes and quotients are computed exactly, modulo a large prime, on random matrices. There a tanh is
-*any* function, a random one of each entry or row: equal values prove two expressions equal, but for a chance of about
-degree/2^61 (Schwartz 1980, Zippel 1979). What needs the meaning of a function is compared in floating point: a
-rewriting directly, a derivative with differences of its function, on both sides of every kink.
+Sums, products, transposes and quotients are computed exactly, modulo a large prime, where a tanh is *any* function, a
+random one: equal values prove expressions equal, but for a chance of degree/2^61 (Schwartz 1980, Zippel 1979). What
+needs the meaning of a function is compared in floating point, derivatives with differences, beside all kinks.
 """
 
 from __future__ import annotations
@@ -28,8 +27,6 @@ from chainrule.stack import block_op, hstack_op, vstack_op
 if TYPE_CHECKING:
     from chainrule.check.claims import Claim
     from chainrule.rewrite import Step
-
-__all__ = ["World", "error_of", "is_proven", "random_matrix", "relative_error", "small_sizes", "smooth_slope"]
 
 PRIME = 2**61 - 1
 LARGE = 16  # larger sizes are replaced by small ones: 784-1024-1024-10 replays as fast as 4-5-3
@@ -134,7 +131,7 @@ def _kinks(node: Node) -> tuple[float, ...]:
 
 def small_sizes(nodes: Sequence[Node]) -> tuple[list[dict[Size, int]], dict[Size, int]]:
     """A number of its own for each named size, in three ways, primes in two of them, and for each large one."""
-    counts = (n.name for n in nodes if n.op is symbol_op and n.value.role == "size")
+    counts = (n.value.name for n in nodes if n.op is symbol_op and n.value.role == "size")
     found = dict.fromkeys([*(s for node in nodes for s in node.shape), *counts])
     known = {
         s for n in nodes if n.op is symbol_op and n.value.role == "target" for s in n.shape
@@ -232,9 +229,8 @@ def error_of(s: Step | Claim, draws: Sequence[World]) -> float:
 def relative_error(gaps: Any, sizes: Any) -> float:
     """The largest gap by the largest size of what is compared: NaN where that is not finite, inf where the gap is."""
     gap, scale = (float(np.max(abs(each), initial=0)) for each in (gaps, sizes))
-    if not math.isfinite(scale):
-        return math.nan
-    return gap / (scale or gap or 1.0) if math.isfinite(gap) else math.inf
+    known = gap / (scale or gap or 1.0) if math.isfinite(gap) else math.inf
+    return known if math.isfinite(scale) else math.nan
 
 
 def _fits(s: Step | Claim) -> bool:
@@ -287,11 +283,10 @@ def _error_at(s: Step | Claim, world: World) -> float:
 def _off_slope(Y: Node, i: int, G: Node, share: Node, world: World) -> float:
     """The derivative of a function against differences: entry by entry where it is one of entries; NaN near a kink."""
     inputs = [expr.apply(symbol_op, shape=a.shape, value=Symbol(f"_{j}")) for j, a in enumerate(Y.args)]
-    at, function = [world(a) for a in Y.args], expr.rebuild(Y, tuple(inputs))
-    if not np.isfinite(at[i]).all():
+    at, function, size = [world(a) for a in Y.args], expr.rebuild(Y, tuple(inputs)), abs(world(Y.args[i]))
+    if not np.isfinite(size).all():
         return math.nan
-    step = 10.0 ** -(3 + world.draw % 3) * abs(at[i]) + 1e-6 * (np.max(abs(at[i])) or 1)  # an inverse may bend soon
-    step = step * world.rng.uniform(0.5, 1, step.shape)
+    step = world.rng.uniform(0.5, 1, size.shape) * (10.0 ** -(3 + world.draw % 3) * size + 1e-6 * (size.max() or 1))
 
     def moved(t: float) -> Any:
         return replace(world, values={**dict(zip(inputs, at, strict=True)), inputs[i]: at[i] + t * step})(function)
@@ -301,6 +296,5 @@ def _off_slope(Y: Node, i: int, G: Node, share: Node, world: World) -> float:
         return relative_error(pull.sum() - after.sum(), abs(pull).sum())
     apart = np.min([abs(at[0] - sum(at[1:]) - place) for place in (math.inf, *_kinks(Y))], axis=0)
     known = np.isfinite(pull) & (apart > 4 * step)  # at a kink any subgradient will do, and a 0 may always be at one
-    level = 1e-7 * abs(world(G) * moved(0))  # rounding hides what is less
-    gaps, sizes = (np.where(known, x, 0) for x in (pull - after, abs(pull) + level))
+    gaps, sizes = np.where(known, [pull - after, abs(pull) + 1e-7 * abs(world(G) * moved(0))], 0)  # to rounding
     return relative_error(gaps, sizes) if 2 * known.sum() >= known.size or not at[i].any() else math.nan
