@@ -168,6 +168,30 @@ def test_an_update_that_is_left_out_is_caught():
     assert [f.equation for f in found.failures] == ["b1_next"]
 
 
+def test_updates_of_a_rule_that_nobody_knows_are_caught():
+    """All doubled, and said to be by a rule of one's own."""
+    d = SMALL.derive().derived
+    updates = [e.name for e in d.equations if e.phase == "update"]
+    for name in updates:
+        d = with_equation(d, name, lambda body: 2 * body)
+    equations = tuple(replace(e, rule="mine") if e.phase == "update" else e for e in d.equations)
+
+    found = verify(replace(d, equations=equations))
+
+    assert [f.equation for f in found.failures] == updates
+    assert f"no update rule gives {updates[0]}" in str(found)
+
+
+@pytest.mark.parametrize("solver", sorted(UPDATES))
+def test_an_update_beside_those_of_the_rule_is_caught(solver):
+    d = cr.Network("4 -> 2").derive(solver=solver).derived
+    one = next(e for e in d.equations if e.phase == "update")
+
+    found = verify(replace(d, equations=(*d.equations, replace(one, name="zz_next"))))
+
+    assert [f.equation for f in found.failures] == ["zz_next"]
+
+
 # ---- what programs are printed from
 
 

@@ -34,6 +34,7 @@ from chainrule.expr import (
 from chainrule.expr import sum as total
 from chainrule.functions import FUNCTIONS, is_function
 from chainrule.losses import LOSSES
+from chainrule.matrix_functions import det, logdet, norm
 from chainrule.primitives import (
     abs,
     cos,
@@ -289,6 +290,71 @@ def test_a_wrong_rule_is_caught(identity):
 
 def test_at_least_fifty_wrong_rules_are_planted():
     assert len(WRONG) >= 50
+
+
+T1, SHORT, SQUARE = matrix("t", 1, 1), matrix("v", 2, 1), matrix("M", "k", "k")
+AT_SOME_SIGNS = {  # right for positive numbers only, or where nothing is 0
+    "relu(t) = t": (FUNCTIONS["relu"](T1), T1),
+    "[t > 0] = 1": (step(T1), full(1, (1, 1))),
+    "max(t, 0) = t": (maximum(T1, 0), T1),
+    "relu(1'u) = 1'u": (FUNCTIONS["relu"](total(U)), total(U)),
+    "||t|| = t": (norm(T1), T1),
+    "-||t|| = t": (-norm(T1), T1),
+    "sqrt(t^2) = t": (sqrt(T1 * T1), T1),
+    "log(t^2) = 2 log t": (log(T1 * T1), 2 * log(T1)),
+    "t^3 ||t|| = t^4": (power(T1, 3) * norm(T1), power(T1, 4)),
+    "sqrt((1'u)^2) = 1'u": (sqrt(power(total(U), 2)), total(U)),
+    "sqrt(v o v) = v": (sqrt(SHORT * SHORT), SHORT),
+    "det A = |det A|": (det(SQUARE), exp(logdet(SQUARE))),
+    "det A = |det A|, 2 x 2": (det(matrix("M", 2, 2)), exp(logdet(matrix("M", 2, 2)))),
+}
+
+
+@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("identity", AT_SOME_SIGNS)
+def test_a_rewriting_that_is_wrong_for_one_sign_only_is_caught_at_every_seed(identity, seed):
+    before, after = AT_SOME_SIGNS[identity]
+    right, wrong = (Derived((), (Step(identity, before, to, "Q"),)) for to in (before, after))
+
+    assert verify(right, random_state=seed)
+    assert not verify(wrong, random_state=seed)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_slope_that_is_wrong_for_one_sign_only_is_caught_at_every_seed(seed):
+    d = cr.differentiate(norm(T1), T1).derived
+    one = full(1, (1, 1))
+    steps = [replace(s, after=one) if s.via and s.via[0].op is norm.op else s for s in d.steps]
+    wrong = [s for s in steps if s.via]
+    equations = [replace(e, expression=one) if e.name == "dt" else e for e in d.equations]
+
+    assert verify(d, random_state=seed)
+    assert wrong != [s for s in d.steps if s.via]
+    assert not verify(replace(d, steps=tuple(wrong), equations=tuple(equations)), random_state=seed)
+
+
+NO_FALSE_ALARM = [
+    "sum(relu(softplus(x)))",
+    "exp(7 + s^2)",
+    "exp(sum(1 + x.^2))",
+    "tanh(tr(logistic(softmax(A))))",
+    "tr(sqrt(X'X))",
+    "tr(log(X'X))",
+    "sum(diag(sqrt(X'X)))",
+    "sum(sqrt(x.^2) - |x|)",
+    "(4w').^-2 diag((w w') .* S.^4)",
+    "tr(inv(A - A'))",
+    "logdet(A - A')",
+]
+
+
+@pytest.mark.parametrize("formula", NO_FALSE_ALARM)
+def test_what_is_large_or_near_a_kink_or_finite_in_part_or_cancels_is_no_false_alarm(formula):
+    parsed = cr.parse(formula)
+    d = cr.differentiate(parsed.expression, *parsed.symbols.values())
+
+    for seed in range(12):
+        assert d.verify(random_state=seed), d.verify(random_state=seed)
 
 
 def wrong_minus(node):

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from chainrule.derive import Derived, Equation
     from chainrule.rewrite import Step
 
-__all__ = ["Claim", "claims", "last_loss", "listed", "symbols_by_name"]
+__all__ = ["Claim", "claims", "defined_by_rules", "last_loss", "listed", "symbols_by_name"]
 
 ONE = full(1, (1, 1))
 Shares = dict[Node, list[Node]]
@@ -129,7 +129,15 @@ def _passed_on(derived: Derived, equal: Equal) -> Iterator[Claim]:
 
 
 def _updated(derived: Derived) -> Iterator[Claim]:
-    """Every next value, by the definition of the update rule, which goes down the loss."""
+    """Every next value is what its update rule says."""
+    named = {e.name: e for e in derived.equations}
+    for rule, name, meant in defined_by_rules(derived):
+        said = named[name].expression if name in named else full(0, meant.shape)
+        yield Claim(f"the update rule {rule}", meant, said, name)
+
+
+def defined_by_rules(derived: Derived) -> Iterator[tuple[str, str, Node]]:
+    """The update rules in use, what they give a value to, and that value; they go down the loss."""
     named, symbols = {e.name: e for e in derived.equations}, symbols_by_name(derived.equations)
     loss, updates = last_loss(derived.equations), [e for e in derived.equations if e.phase == "update"]
     parameters = [p for p in symbols.values() if p.value.role == "parameter" and f"d{p.name}" in named]
@@ -139,6 +147,4 @@ def _updated(derived: Derived) -> Iterator[Claim]:
     rates = {p: symbols[f"lr_{p.name}"] for p in parameters if f"lr_{p.name}" in symbols}
     for rule in dict.fromkeys(e.rule for e in updates if e.rule in UPDATES):
         for item in UPDATES[rule].equations(list(zip(parameters, gradients, strict=True)), rates):
-            name, meant = str(item.node.name), item.node.args[0]
-            said = named[name].expression if name in named else full(0, meant.shape)
-            yield Claim(f"the update rule {rule}", meant, said, name)
+            yield rule, str(item.node.name), item.node.args[0]

@@ -11,7 +11,7 @@ import numpy as np
 from chainrule.check.claims import Claim, claims, listed
 from chainrule.check.replay import World, error_of, is_proven, small_sizes
 from chainrule.check.verification import Failure, Verification
-from chainrule.check.whole import dangling_names, unlisted, wrong_slopes, wrong_tangents
+from chainrule.check.whole import dangling_names, unlisted, without_rule, wrong_slopes, wrong_tangents
 from chainrule.expr import toposort
 from chainrule.shapes import Size
 
@@ -67,12 +67,14 @@ def _replayed(
     random_state: int | None,
     tolerance: float,
 ) -> Verification:
-    """The verdict at some sizes, in two orders."""
+    """The verdict at some sizes, in several ways."""
     streams = np.random.default_rng(random_state).spawn(3)
     exact = World(lengths[0], streams[0], exact=True)
     spawned = (enumerate(each.spawn(DRAWS)) for each in streams[1:])
     # the whole starts from other sizes, lest a number be right because it is a size
-    draws, others = ([World(lengths[(i // 3 + k) % 2], r, draw=i) for i, r in rngs] for k, rngs in enumerate(spawned))
+    draws, others = (
+        [World(lengths[(i // 3 + k) % len(lengths)], r, draw=i) for i, r in rngs] for k, rngs in enumerate(spawned)
+    )
 
     steps = derived.steps
     proven = [is_proven(s, exact) for s in steps]
@@ -92,7 +94,7 @@ def _replayed(
     if listing and tuple(listing) != tuple(derived.equations):
         any(map(wrong, listed(derived.equations, listing)))  # what follows from the first is wrong, too
         failures += unlisted(derived.equations, listing)
-    failures += dangling_names(derived.equations, derived.steps)
+    failures += [*dangling_names(derived.equations, derived.steps), *without_rule(derived)]
     failures += [*wrong_slopes(derived, others), *wrong_tangents(derived, others)]
     worst = max((math.inf if math.isnan(e) else e for s, e in zip(steps, errors, strict=True) if not s.via), default=0)
     return Verification(not failures, len(steps), float(worst), tuple(failures), sum(proven))

@@ -1,15 +1,13 @@
 """Proof by replay: a checker of steps that shares no code with what rewrites, derives or evaluates.
 
-Sums, products, transposes and quotients are computed exactly, modulo a large prime, on random matrices. There a tanh is
-*any* function, a random one of each entry or row: equal values prove two expressions equal, but for a chance of about
-degree/2^61 (Schwartz 1980, Zippel 1979). What needs the meaning of a function is compared in floating point: a
-rewriting directly, a derivative with differences of its function, on both sides of every kink.
+Sums, products, transposes and quotients are computed exactly, modulo a large prime, where a tanh is *any* function, a
+random one: equal values prove expressions equal, but for a chance of degree/2^61 (Schwartz 1980, Zippel 1979). What
+needs the meaning of a function is compared in floating point, derivatives with differences, beside all kinks.
 """
 
 from __future__ import annotations
 
 import math
-import operator
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
@@ -18,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
 import numpy as np
-from numpy.random import Generator
 
 from chainrule import expr
 from chainrule.expr import Node, Symbol, add_op, define_op, full_op, matmul_op, ones_op, scale_op, symbol_op
@@ -31,15 +28,13 @@ if TYPE_CHECKING:
     from chainrule.check.claims import Claim
     from chainrule.rewrite import Step
 
-__all__ = ["World", "error_of", "is_proven", "random_matrix", "relative_error", "small_sizes", "smooth_slope"]
-
 PRIME = 2**61 - 1
 LARGE = 16  # larger sizes are replaced by small ones: 784-1024-1024-10 replays as fast as 4-5-3
-STACKS = (hstack_op, vstack_op, block_op)  # with sizes that are sums of others; those of whole functions are products
+MODERATE = {*range(4), *range(4, 100, 2)}  # draws of numbers of order one, of which nothing may overflow
 CORE: dict[Any, Callable[..., Any]] = {
-    add_op: operator.add,
-    expr.hadamard_op: operator.mul,
-    matmul_op: operator.matmul,
+    add_op: np.add,
+    expr.hadamard_op: np.multiply,
+    matmul_op: np.matmul,
     expr.transpose_op: np.transpose,
     define_op: lambda a: a,
     hstack_op: lambda *parts: np.hstack(parts),
@@ -53,7 +48,7 @@ class World:
     """Numbers for all symbols, either exact, modulo the prime, or in floating point, and what follows from them."""
 
     lengths: Mapping[Size, int]
-    rng: Generator
+    rng: np.random.Generator
     exact: bool = False
     draw: int = 0
     values: dict[Node, Any] = field(default_factory=dict)
@@ -110,8 +105,7 @@ def _any_function(node: Node, args: list[Any], shape: tuple[int, int]) -> Any:
     if f.axis is None:
         return np.frompyfunc(lambda *xs: hash((salt, *map(int, xs))) % PRIME, len(args), 1)(*args)
     rows, width = (args[0], shape[1]) if f.axis else (args[0].T, shape[0])
-    hashes = [[hash((salt, j, *row)) % PRIME for j in range(width)] for row in rows]
-    out = np.array(hashes, object).reshape(len(rows), width)
+    out = np.array([[hash((salt, j, *row)) % PRIME for j in range(width)] for row in rows], object)
     if "rows_sum_to_one" in f.facts:
         out[:, -1] = (1 - out[:, :-1].sum(axis=1)) % PRIME
     return out if f.axis else out.T
@@ -128,31 +122,35 @@ def _sees(node: Node) -> str:
     return parts if f.axis is None else "line"
 
 
-def _kinks(node: Node) -> list[float]:
+def _kinks(node: Node) -> tuple[float, ...]:
     """Where a function has a kink, jumps or begins another piece, in order: its operand, or the difference of two."""
     f = function_of(node)
     ties = {0.0} if len(node.args) == 2 and _sees(node) == "entry" else set()
-    return sorted({*f.kinks(*node.value), *f.jumps(*node.value), *f.knots(*node.value)} | ties)
+    return tuple(sorted({*f.kinks(*node.value), *f.jumps(*node.value), *f.knots(*node.value)} | ties))
 
 
 def small_sizes(nodes: Sequence[Node]) -> tuple[list[dict[Size, int]], dict[Size, int]]:
-    """A prime of its own for each named size, in two orders, others in each, and for each large one."""
-    symbols = [node for node in nodes if node.op is symbol_op]
-    counts = (node.value.name for node in symbols if node.value.role == "size")
+    """A number of its own for each named size, in three ways, primes in two of them, and for each large one."""
+    counts = (n.value.name for n in nodes if n.op is symbol_op and n.value.role == "size")
     found = dict.fromkeys([*(s for node in nodes for s in node.shape), *counts])
-    known = {s for node in symbols if node.value.role == "target" for s in node.shape}  # by coefficients, too
-    fixed = any(node.op in STACKS or (is_function(node) and function_of(node).whole) for node in nodes)
+    # What targets show, coefficients may know.
+    known = {s for n in nodes if n.op is symbol_op and n.value.role == "target" for s in n.shape}
+    joined = (hstack_op, vstack_op, block_op)  # sizes that are sums of others; those of whole functions are products
+    fixed = any(node.op in joined or (is_function(node) and function_of(node).whole) for node in nodes)
     kept = {s for s in found if isinstance(s, int) and (s <= LARGE or s in known or fixed)}
     primes = (p for p in range(7, 10**6) if p not in kept and all(p % q for q in range(2, math.isqrt(p) + 1)))
     split = {s: factors(s) for s in found}
     words = list(dict.fromkeys(word for s in found for word in split[s][1]))
     # X, n x d, has more rows than columns first, so that X' X has an inverse, then fewer, so that A X may have one
     named = [dict(zip(order, primes, strict=False)) for order in (words[::-1], words)]
+    named.append({word: p + 1 for word, p in named[0].items()})  # A - A' has an inverse if its size is even
     orders = [{s: k * math.prod(at[w] for w in parts) for s, (k, parts) in split.items() if parts} for at in named]
     return orders, {s: next(primes) for s in found if isinstance(s, int) and s not in kept}
 
 
-def random_matrix(declared: Symbol, shape: tuple[int, int], draw: int, rng: Generator, exact: bool = False) -> Any:
+def random_matrix(
+    declared: Symbol, shape: tuple[int, int], draw: int, rng: np.random.Generator, exact: bool = False
+) -> Any:
     """A random matrix of which the declared facts hold: of both signs, positive, below 1, of any scale."""
     facts = set(declared.facts)
     sums = [axis for axis, fact in ((1, "rows_sum_to_one"), (0, "columns_sum_to_one")) if fact in facts]
@@ -170,8 +168,8 @@ def random_matrix(declared: Symbol, shape: tuple[int, int], draw: int, rng: Gene
         return rng.choice([-1.0, 1.0], shape)
     if declared.role == "hyper" or "unit" in facts:
         return rng.uniform(0.1, 0.9, shape)  # rates of decay are below one
-    sign, size = int(rng.choice([0, 1, -1])), 10 ** rng.uniform(-1.5, 1 + (draw > 7))
-    sign, size = {0: (0, 1.0), 1: (1, 1.0), 2: (1, 0.2)}.get(draw, (sign, size))
+    sign, size = int(rng.choice([0, 1, -1])), 1.0 if draw in MODERATE else 10 ** rng.uniform(-1.5, 1 + (draw > 7))
+    sign, size = {0: (0, 1.0), 1: (1, 1.0), 2: (1, 0.2), 3: (-1, 1.0)}.get(draw, (sign, size))
     A = rng.standard_normal(shape)
     A = np.exp(A / 2) if facts - {"symmetric"} else size * (sign * np.exp(rng.uniform(0.1, 0.5) * A) if sign else A)
     A = A / math.sqrt(max(shape)) if declared.role == "parameter" else A  # products of many stay of order one
@@ -196,16 +194,14 @@ def _residue(number: float | Fraction) -> tuple[int, bool]:
 
 def is_proven(s: Step | Claim, world: World) -> bool:
     """Is a step right whatever its functions are, modulo the prime?"""
-    if not _fits(s) or (s.via and is_function(s.via[0])):
-        return False
     try:
-        return not np.any(_gap(s, world)[0] % PRIME)
+        return _fits(s) and not (s.via and is_function(s.via[0])) and not np.any(_gap(s, world)[0] % PRIME)
     except ValueError:  # 1/0
         return False
 
 
 def error_of(s: Step | Claim, draws: Sequence[World]) -> float:
-    """The relative error of a step at the first draws where it is finite, on both sides of every kink; else NaN."""
+    """The relative error of a step where it is finite, until both sides of all kinks and signs are seen; else NaN."""
     via = [s.via[0]] if s.via else []
     visible = list(expr.toposort_to_names(s.before, s.after, *via))
     found = [node for node in via or visible if is_function(node)]
@@ -213,26 +209,27 @@ def error_of(s: Step | Claim, draws: Sequence[World]) -> float:
     meant = found if via else not all(map(_is_quotient, found))
     if not _fits(s) or not (meant or not all(_residue(number)[1] for number in numbers)):
         return math.inf  # exact arithmetic has judged all there is
-    places = {f: _kinks(f) for f in found}
-    worst, unseen = math.nan, {(f, i) for f in places if places[f] for i in range(len(places[f]) + 1)}
+    kinks = {(f.args, _kinks(f)) for f in found if _kinks(f)}
+    signed = (n for n in visible if n.op is symbol_op and not (n.value.facts or n.value.role in ("size", "hyper")))
+    signs = {((n,), (0.0,)) for n in (*signed, *(n for n in visible if n.args and n.shape == (1, 1)))}
+    worst, unseen = math.nan, {at: set(range(len(at[1]) + 1)) for at in kinks | signs}
     with np.errstate(all="ignore"):
-        for draw in draws:
-            error = _off_slopes(*s.via, s.before, s.after, draw) if s.via and found else relative_error(*_gap(s, draw))
-            if math.isfinite(error) or (math.isinf(error) and math.isnan(worst)):  # later draws may overflow
+        for world in draws:
+            if not math.isnan(worst) and not any(unseen[at] for at in unseen if world.draw in MODERATE or at in kinks):
+                continue
+            error = _error_at(s, world)
+            if math.isfinite(error) or (math.isinf(error) and (world.draw in MODERATE or math.isnan(worst))):
                 worst = float(np.fmax(worst, error))
-                beside = {f: draw(f.args[0]) - (draw(f.args[1]) if len(f.args) == 2 else 0) for f, _ in unseen}
-                unseen -= {(f, i) for f, at in beside.items() for i in np.searchsorted(places[f], at).flat}
-                if not unseen:
-                    break
+                for (args, places), sides in unseen.items():
+                    sides -= set(np.searchsorted(places, world(args[0]) - sum(map(world, args[1:]))).flat)
     return worst
 
 
 def relative_error(gaps: Any, sizes: Any) -> float:
     """The largest gap by the largest size of what is compared: NaN where that is not finite, inf where the gap is."""
     gap, scale = (float(np.max(abs(each), initial=0)) for each in (gaps, sizes))
-    if not math.isfinite(scale):
-        return math.nan
-    return math.inf if not math.isfinite(gap) else gap / scale if scale else math.inf if gap else 0.0
+    known = gap / (scale or gap or 1.0) if math.isfinite(gap) else math.inf
+    return known if math.isfinite(scale) else math.nan
 
 
 def _fits(s: Step | Claim) -> bool:
@@ -252,7 +249,7 @@ def _gap(s: Step | Claim, world: World) -> tuple[Any, Any]:
         k, at = world.coefficient(Y, args) * Y.value[1][i - 1] * dX.item(), args[i].item()
         dY = args[0] * (k * pow(at, -1, PRIME) if world.exact else k / at)
     else:
-        dY = operator.sub(*(world.of(Y, [part if j == i else a for j, a in enumerate(args)]) for part in (dX, dX * 0)))
+        dY = np.subtract(*(world.of(Y, [part if j == i else a for j, a in enumerate(args)]) for part in (dX, dX * 0)))
     return (was * dY).sum() - (now * dX).sum(), abs(was * dY).sum()
 
 
@@ -266,8 +263,11 @@ def smooth_slope(moved: Callable[[float], Any]) -> Any:
     return np.where(smooth, (4 * near - wide) / 3, math.nan)
 
 
-def _off_slopes(Y: Node, i: int, G: Node, share: Node, world: World) -> float:
-    """The derivative of a function at the numbers of a draw, and beyond its kinks, where all names are free."""
+def _error_at(s: Step | Claim, world: World) -> float:
+    """The error at the numbers of a draw; of a function's derivative beyond its kinks too, where all names are free."""
+    if s.via is None or not is_function(s.via[0]):
+        return relative_error(*_gap(s, world))
+    (Y, i), G, share = s.via, s.before, s.after
     error, args, X, places = _off_slope(Y, i, G, share, world), [world(a) for a in Y.args], Y.args[i], _kinks(Y)
     if not math.isfinite(error) or not expr.is_atom(X) or not places:
         return error
@@ -282,19 +282,19 @@ def _off_slopes(Y: Node, i: int, G: Node, share: Node, world: World) -> float:
 def _off_slope(Y: Node, i: int, G: Node, share: Node, world: World) -> float:
     """The derivative of a function against differences: entry by entry where it is one of entries; NaN near a kink."""
     inputs = [expr.apply(symbol_op, shape=a.shape, value=Symbol(f"_{j}")) for j, a in enumerate(Y.args)]
-    at, function = [world(a) for a in Y.args], expr.rebuild(Y, tuple(inputs))
-    step = 10.0 ** -(3 + world.draw % 3 * (_sees(Y) == "whole")) * abs(at[i]) + 1e-6 * (min(np.max(abs(at[i])), 1) or 1)
-    step *= 1.0 if _sees(Y) == "entry" else world.rng.uniform(0.5, 1, step.shape)  # small, as an inverse may bend soon
+    at, function, size = [world(a) for a in Y.args], expr.rebuild(Y, tuple(inputs)), abs(world(Y.args[i]))
+    if not np.isfinite(size).all():
+        return math.nan
+    step = world.rng.uniform(0.5, 1, size.shape) * (10.0 ** -(3 + world.draw % 3) * size + 1e-6 * (size.max() or 1))
 
     def moved(t: float) -> Any:
-        values = {x: a + t * step if j == i else a for j, (x, a) in enumerate(zip(inputs, at, strict=True))}
-        return np.asarray(World(world.lengths, world.rng, values=dict(values))(function))
+        return replace(world, values={**dict(zip(inputs, at, strict=True)), inputs[i]: at[i] + t * step})(function)
 
     pull, after = world(G) * smooth_slope(moved), world(share) * step
     if _sees(Y) != "entry":
         return relative_error(pull.sum() - after.sum(), abs(pull).sum())
-    known = np.isfinite(pull)  # at a kink any subgradient will do, and what is always 0 may always be at one
-    gaps, sizes = (np.where(known, x, 0) for x in (pull - after, abs(pull) + abs(1e-20 * world(G) * step)))
-    beside = operator.sub(*at) if len(at) == 2 else at[i]
-    enough = np.isfinite(at[i]).all() and (2 * known.sum() >= known.size or not beside.any())
-    return relative_error(gaps, sizes) if enough else math.nan
+    beside = at[0] - sum(at[1:])
+    apart = np.min([abs(beside - place) for place in (math.inf, *_kinks(Y))], axis=0)
+    known = np.isfinite(pull) & (apart > 4 * step)  # at a kink any subgradient will do, and a 0 may always be at one
+    gaps, sizes = np.where(known, [pull - after, abs(pull) + 1e-7 * abs(world(G) * moved(0))], 0)  # to rounding
+    return relative_error(gaps, sizes) if 2 * known.sum() >= known.size or not beside.any() else math.nan

@@ -9,23 +9,24 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from chainrule.check.claims import last_loss, symbols_by_name
+from chainrule.check.claims import defined_by_rules, last_loss, symbols_by_name
 from chainrule.check.difference import Array, Point, length, random_direction, slope
 from chainrule.check.replay import World, relative_error, smooth_slope
 from chainrule.check.verification import Failure
-from chainrule.expr import Node, define_op, toposort, toposort_to_names
+from chainrule.expr import Node, add_op, define_op, toposort, toposort_to_names
 
 if TYPE_CHECKING:
     from chainrule.derive import Derived, Equation
     from chainrule.rewrite import Step
 
-__all__ = ["SLOPE_TOLERANCE", "dangling_names", "unlisted", "wrong_slopes", "wrong_tangents"]
+__all__ = ["SLOPE_TOLERANCE", "dangling_names", "unlisted", "without_rule", "wrong_slopes", "wrong_tangents"]
 
 GROUPS = 2  # all move in so many groups, so that differences cost time linear in depth
 DIRECTIONS = 2  # for each group
 MOST_NAMES = 2  # wrong ones in the steps that are shown one by one
 MOST_LISTED = 8  # in one line
 SLOPE_TOLERANCE = 1e-6  # a difference in float64 is good to 1e-8 or better; a missing eps of 1e-5 is not
+ROUNDING = 1e-15  # of terms that may cancel
 TANGENT_TOLERANCE = 1e-7  # entry by entry
 
 
@@ -67,6 +68,16 @@ def unlisted(equations: Sequence[Equation], listing: Sequence[Equation]) -> Iter
             missing = f"no equation for {name}"
             yield Failure("listing", name, said.get(name, missing), listed.get(name, missing), math.inf)
     yield from dangling_names(listing, ())
+
+
+def without_rule(derived: Derived) -> Iterator[Failure]:
+    """Updates that no update rule gives a value to, and that are no part of one."""
+    updates = [e for e in derived.equations if e.phase == "update"]
+    ruled = {name for _, name, _ in defined_by_rules(derived)}
+    parts = {n.value for n in toposort(*(e.expression for e in updates if e.name in ruled)) if n.op is define_op}
+    for e in updates:
+        if e.name not in ruled | parts:
+            yield Failure("updates", e.name, f"no update rule gives {e.name}", e.expression, math.inf)
 
 
 @dataclass(frozen=True)
@@ -126,6 +137,12 @@ def _that_change(root: Node, moving: Iterable[Node]) -> list[Node]:
     return found
 
 
+def _terms(e: Equation, world: World) -> float:
+    """The size of the largest terms that an equation adds up."""
+    sums = (n for n in toposort_to_names(e.expression) if n.op is add_op and n.shape == e.shape)
+    return max((float(np.linalg.norm(world(term))) for n in sums for term in n.args), default=0.0)
+
+
 def _slope(
     derived: Derived, loss: Equation, group: Iterable[Equation], moving: Mapping[str, Node], world: World
 ) -> _Slope:
@@ -155,8 +172,9 @@ def _slope(
     claimed = float(sum(part.sum() for part in parts))
     size = math.sqrt(sum(float((part**2).sum()) for part in parts))  # not |claimed|, whose parts may cancel
     s = slope(point, 0, np.ones(1), 1.0, size, SLOPE_TOLERANCE / 10)
-    scale = max(size, abs(s.value))
-    if not s.error <= SLOPE_TOLERANCE * max(scale, s.level):
+    terms = sum(_terms(e, world) * abs(times(loss.name) / times(e.name)) * length(moves[e.name]) for e in group)
+    scale = max(size, abs(s.value), terms * ROUNDING / SLOPE_TOLERANCE)
+    if not s.error <= SLOPE_TOLERANCE * max(scale, s.level, terms):
         return _Slope(s.value, claimed)
     gap = max(abs(claimed - s.value) - s.error, 0.0)
     return _Slope(s.value, claimed, gap / scale if gap else 0.0)
