@@ -29,7 +29,7 @@ LAYERS = [
     "layers rules",
     "products",
     "nonnegative",
-    "coefficients kronecker",
+    "coefficients kronecker diagonals",
     "identities reread",
     "stable",
     "derive conventions",

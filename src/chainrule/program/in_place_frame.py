@@ -44,7 +44,7 @@ def _make_step(listing: Listing, statements: Sequence[Statement], to: Language) 
     doc = '"""One training step: the loss; parameters and states are changed."""'
     lines += commits(listing, statements, names, to)
     inner = [f"def step({', '.join([*step_inputs(listing), *hyper])}):", *indented([doc, *lines, "", "return loss"])]
-    outer = ['"""The arrays that a step on n examples writes to, made once; and the step."""']
+    outer = ['"""The arrays that a step on n examples writes to, made once; the step."""']
     outer += arrays
     return "\n".join(["def make_step(n):", *indented([*outer, "", *inner, "", "return step"])])
 
@@ -77,7 +77,7 @@ def flat(listing: Listing, statements: Sequence[Statement], to: Language) -> str
         lines += commits(listing, [s], names, replace(to, replace=ASSIGNED) if olds.get(s.target) in numbers else to)
     body = [*doc, *inside, *lines, last]
     inner = [f"def step({', '.join([*step_inputs(listing), *hyper])}):", *indented(body)]
-    outer = ['"""The arrays that a step on n examples writes to, made once; and the step."""', *outside]
+    outer = ['"""The arrays that a step on n examples writes to, made once; the step."""', *outside]
     whole = "\n".join(["def make_step(n, dtype=float):", *indented([*outer, "", *inner, "", "return step"])])
     return f"{imports(statements, to)}\n\n\n{whole}\n"
 
