@@ -113,11 +113,15 @@ class Derivatives:
         --------
         >>> import chainrule as cr
         >>> X, w = cr.matrix("X", "n", "d"), cr.matrix("w", "d", 1)
-        >>> print(cr.differentiate(cr.sum(X @ w), w).view("algebra"))
-        loss = 1' X w                                                            (1 x 1)
-        <BLANKLINE>
+        >>> steps = cr.differentiate(cr.sum(X @ w), w).view("steps")
+        >>> print(steps[steps.index("dw = ") :])
         dw = X' 1                                                                (d x 1)
-        ...
+          w enters the loss itself
+          1. product                                                  (1 x 1) -> (d x 1)
+             1  ->  (1' X)'
+               w[i,0] meets (1' X)[0,i] in [0,0] of 1' X w alone: (1' X)[0,i] is [i,0]
+               of (1' X)'
+          ...
         """
         return view_text(self.derived, depth)
 
