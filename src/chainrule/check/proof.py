@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["verify"]
 
+CLAIM_TOLERANCE = 1e-7  # of what cancels: A (1 - A)/(A (1 - A)) keeps half its digits where A is nearly 1
 DIFFERENCE_TOLERANCE = 1e-8  # of a function's derivative: right ones are good to 1e-9
 DRAWS = 24  # of all numbers, until every step has had finite values and every difference was smooth
 
@@ -84,8 +85,9 @@ def _replayed(
 
     def wrong(claim: Claim) -> bool:
         error = 0.0 if is_proven(claim, exact) else error_of(claim, draws)
-        failures.extend([] if error <= tolerance else [_failure(claim, error)])
-        return not error <= tolerance
+        right = error <= max(tolerance, CLAIM_TOLERANCE)
+        failures.extend([] if right else [_failure(claim, error)])
+        return not right
 
     blamed = {f.equation for f in failures}  # what a wrong step leads to is not blamed again
     for claim in claims(derived, lambda a, b: is_proven(Claim("", a, b, ""), exact)):
