@@ -382,3 +382,11 @@ def test_derivations_by_hand_need_no_loss():
     d = derived((4, 5, 3), ("tanh", "softmax"), "cross_entropy")
 
     assert verify(Derived((), tuple(d.steps)))
+
+
+def test_an_equation_that_is_off_by_a_millionth_is_caught_where_only_numbers_can_judge_it():
+    d = cr.Network("3 -> 2 tanh -> 1 logistic", loss="binary_cross_entropy").derive()
+
+    for off, right in ((1, True), (1 + 1e-6, False), (1 - 1e-6, False)):
+        equations = [replace(e, expression=off * e.expression) if e.name == "dZ1" else e for e in d.equations]
+        assert bool(verify(replace(d.derived, equations=tuple(equations)))) is right

@@ -21,8 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["verify"]
 
-CLAIM_TOLERANCE = 1e-7  # of what cancels: A (1 - A)/(A (1 - A)) keeps half its digits where A is nearly 1
-DIFFERENCE_TOLERANCE = 1e-8  # of a function's derivative: right ones are good to 1e-9
+DIFFERENCE_TOLERANCE = 1e-8  # of a function's derivative, and of claims, in which 1 - A may cancel where A is nearly 1
 DRAWS = 24  # of all numbers, until every step has had finite values and every difference was smooth
 
 
@@ -85,7 +84,7 @@ def _replayed(
 
     def wrong(claim: Claim) -> bool:
         error = 0.0 if is_proven(claim, exact) else error_of(claim, draws)
-        right = error <= max(tolerance, CLAIM_TOLERANCE)
+        right = error <= max(tolerance, DIFFERENCE_TOLERANCE)
         failures.extend([] if right else [_failure(claim, error)])
         return not right
 
