@@ -102,7 +102,9 @@ def main() -> int:
             ours = way in ways
             threads = None if ours else int(way[-1])
             worker.open(fitting, name, dtype, options.quick, not ours, threads, same | ways.get(way, {}))
-        least = {way: times["fit",] for way, times in fastest(workers, [("fit",)], rounds).items()}
+        least = {
+            way: times["fit",] for way, times in fastest(workers, dict.fromkeys(workers, [("fit",)]), rounds).items()
+        }
         rival = min(least["sklearn 1"], least["sklearn 2"])
         for way in ways:
             ratios[way].append(rival / least[way])

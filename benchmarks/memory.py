@@ -132,7 +132,7 @@ def by_rows(folder: Path, *, quick: bool, rounds: int) -> None:
         epochs = []
         for rows in counts:
             worker.open(training, paths, rows, mmap)
-            least = fastest({where: worker}, [("run", 1), ("run", 2)], rounds)[where]
+            least = fastest({where: worker}, {where: [("run", 1), ("run", 2)]}, rounds)[where]
             epochs.append(slope(least))
             line(f"an epoch of {rows:,d} x 20, {where}", epochs[-1], "row", rows)
         print(f"   time grows as rows to the power {exponent(counts, epochs):.3f}")
@@ -145,7 +145,7 @@ def by_parameters(*, quick: bool, rounds: int) -> None:
     worker, counts, steps = Worker(), [], []
     for width in widths:
         worker.open(growing, width, rows)
-        least = fastest({"": worker}, [("run", 1), ("run", 3)], rounds)[""]
+        least = fastest({"": worker}, {"": [("run", 1), ("run", 3)]}, rounds)[""]
         counts.append(65 * width + width * (width + 1) + 10 * (width + 1))
         steps.append(slope(least) * 128 / rows)
         line(f"a step of 64-{width}-{width}-10, batch 128", steps[-1], "parameter", counts[-1])

@@ -4,11 +4,11 @@
 
 Data are resident and shuffled anew each epoch; every competitor has a process of its own and its strongest honest form
 (`benchmarks/training.py`), PyTorch and scikit-learn the better of one and two threads. They are run in turn, round by
-round. The time of an epoch is the difference between the least times of two lengths of training, for all alike, so that
-what comes once per fit is not in it. chainrule and scikit-learn compute their loss curve, the others do not. Before
-timing, all train one epoch from the same weights over rows in the same order, and the losses must agree. The products
-of the two largest networks are timed alone as well, by NumPy with two threads. --only selects lines such as
-"784-512-256-10 batch 128 adam relu"; --engine is passed to the estimator.
+round. The time of an epoch is the difference between the least times of two lengths of training, the longer a quarter
+of a second or more, for all alike, so that what comes once per fit is not in it. chainrule and scikit-learn compute
+their loss curve, the others do not. Before timing, all train one epoch from the same weights over rows in the same
+order, and the losses must agree. The products of the two largest networks are timed alone as well, by NumPy with two
+threads. --only selects lines such as "784-512-256-10 batch 128 adam relu"; --engine is passed to the estimator.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from typing import Any
 from benchmarks import training
 from benchmarks.common import arguments, geometric_mean, print_machine
 from benchmarks.training import Cell
-from benchmarks.workers import Setup, Worker, fastest, is_noisy, opened, slope
+from benchmarks.workers import Setup, Task, Worker, fastest, is_noisy, opened, slope
 
 NETWORKS = (  # layer sizes, batch, rows
     ((20, 32, 32, 2), 32, 8192),
@@ -37,7 +37,8 @@ CELLS = [Cell(*network, update, act) for network, update, act in product(NETWORK
 SMALLEST, *_ = SIZES = [sizes for sizes, _, _ in NETWORKS]
 LARGE = SIZES[-2:]  # whose time is mostly that of their products
 QUICK = ("jax", "pytorch", "sklearn")  # those that need no compiler of C++
-LENGTHS = (2, 6)  # epochs
+LENGTHS = (2, 6)  # epochs, or more for the longer one, so that
+WINDOW = 0.25  # seconds are in it: what is shorter meets the machine at its best or its worst by chance
 TOLERANCE = 1e-3  # of the loss after an epoch: float32 drifts apart over hundreds of steps
 OURS, PRODUCTS = "chainrule", "products"
 RIVALS: dict[str, list[Setup]] = {  # each the better of its forms, which differ in threads
@@ -87,11 +88,20 @@ def competitors(rivals: Sequence[str], cell: Cell, engine: str | None) -> dict[s
     return {name: (setup, cell, *options) for name, (setup, *options) in forms.items()}
 
 
-def measure(cell: Cell, workers: dict[str, Worker], setups: Mapping[str, Setup], rounds: int) -> Line:
+def lengths(worker: Worker, window: float) -> list[Task]:
+    """Two lengths of training, the longer of so many seconds at least."""
+    short, least = LENGTHS
+    epoch = min(worker.seconds("run", short) for _ in range(2)) / short
+    return [("run", short), ("run", max(least, math.ceil(window / epoch)))]
+
+
+def measure(
+    cell: Cell, workers: dict[str, Worker], setups: Mapping[str, Setup], rounds: int, window: float = WINDOW
+) -> Line:
     """One line of the table."""
     running = opened(workers, setups, [OURS])
     apart = referee(cell, {name: worker.value("once") for name, worker in running.items()})
-    least = fastest(running, [("run", epochs) for epochs in LENGTHS], rounds)
+    least = fastest(running, {name: lengths(worker, window) for name, worker in running.items()}, rounds)
     steps: dict[str, float] = {}
     for name in sorted(least, key=lambda name: (is_noisy(least[name]), slope(least[name]))):  # the better form first
         steps.setdefault(name.split(" ")[0], 1e6 * slope(least[name]) / cell.steps)
@@ -148,7 +158,7 @@ def main() -> int:
     lines = []
     for cell in cells:
         setups = competitors(rivals, cell, options.engine or None)
-        lines.append(measure(cell, workers, setups, 1 if options.quick else options.rounds))
+        lines.append(measure(cell, workers, setups, *((1, 0.0) if options.quick else (options.rounds, WINDOW))))
         print(lines[-1].row(kinds), flush=True)
     print()
     summary(lines)

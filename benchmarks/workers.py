@@ -94,17 +94,18 @@ def opened(workers: dict[str, Worker], setups: Mapping[str, Setup], needed: Coll
     return running
 
 
-def fastest(workers: Mapping[str, Worker], tasks: Sequence[Task], rounds: int) -> dict[str, Least]:
-    """The least seconds of every task by worker; all in turn, round by round, so that noise meets all alike.
+def fastest(workers: Mapping[str, Worker], tasks: Mapping[str, Sequence[Task]], rounds: int) -> dict[str, Least]:
+    """The least seconds of every task of each worker; all in turn, round by round, so that noise meets all alike.
 
     Three times the rounds where two lengths of a task are compared and noise is plainly in the difference.
     """
-    least = {each: dict.fromkeys(tasks, float("inf")) for each in workers}
+    least = {each: dict.fromkeys(tasks[each], float("inf")) for each in workers}
+    slopes = all(len(each) > 1 for each in tasks.values())
     for done in range(3 * rounds):
-        if done >= rounds and (len(tasks) < 2 or not any(map(is_noisy, least.values()))):
+        if done >= rounds and not (slopes and any(map(is_noisy, least.values()))):
             break
         for each, worker in workers.items():
-            for task in tasks:
+            for task in tasks[each]:
                 least[each][task] = min(least[each][task], worker.seconds(*task))
     return least
 
