@@ -103,7 +103,7 @@ def main() -> int:
             threads = None if ours else int(way[-1])
             worker.open(fitting, name, dtype, options.quick, not ours, threads, same | ways.get(way, {}))
         least = {
-            way: times["fit",] for way, times in fastest(workers, dict.fromkeys(workers, [("fit",)]), rounds).items()
+            way: times["fit",] for way, times in fastest(workers, {way: [("fit",)] for way in workers}, rounds).items()
         }
         rival = min(least["sklearn 1"], least["sklearn 2"])
         for way in ways:

@@ -98,7 +98,7 @@ def main() -> int:
             n, count = (min(n, 10_000), 1) if options.quick else (n, count)
             setups = {name: (setup, sizes, n, *rest) for name, (setup, *rest) in forms.items()}
             whole = {name: setup for name, setup in setups.items() if n > CHUNK or not name.endswith("chunks")}
-            least = fastest(opened(workers, whole, ways), dict.fromkeys(whole, [("run", count)]), rounds)
+            least = fastest(opened(workers, whole, ways), {way: [("run", count)] for way in whole}, rounds)
             call = {name: 1e6 * times["run", count] / count for name, times in least.items()}
             best = {k: min((t for name, t in call.items() if name.startswith(k)), default=math.nan) for k in kinds}
             ours = call[next(iter(ways))]

@@ -31,6 +31,7 @@ from chainrule.engine.words import (
 
 TICKET, STOP = 8, 16  # places in the team's board, a cache line each; the meetings are counted at 0
 PATIENCE = 4000  # looks at the board before a thread lets others run
+AHEAD = 1024  # bytes that are called from memory before they are copied, a row at least
 give_way = types.ExternalFunction("SwitchToThread" if sys.platform == "win32" else "sched_yield", types.int32())
 
 
@@ -40,14 +41,14 @@ copy_row = copy_ahead()
 @unit(lambda real: (real[::1], types.int64, types.int64, real[:, ::1], types.int64[::1], types.int64, types.int64))
 def gather(m, base, out, source, order, first, rows):
     """The rows `order[first]` and on of a C-contiguous matrix, one after the other."""
-    size = m.itemsize
-    k = source.shape[1]
-    address = source.ctypes.data
-    there = address + size * k * (order[first] if len(order) else first)
+    size, k, address = m.itemsize, source.shape[1], source.ctypes.data
+    ahead = max(1, AHEAD // max(1, size * k))
+    last = (len(order) if len(order) else len(source)) - 1
     for r in range(rows):
-        here, after = there, first + min(r + 1, rows - 1)
-        there = address + size * k * (order[after] if len(order) else after)
-        copy_row(k, base + size * (out + r * k), here, there, m.dtype.type(0))
+        here, soon = first + r, min(first + r + ahead, last)
+        if len(order):
+            here, soon = order[here], order[soon]
+        copy_row(k, base + size * (out + r * k), address + size * k * here, address + size * k * soon, m.dtype.type(0))
 
 
 STRIDE, FIRST_MIX, LAST_MIX = map(np.uint64, (GOLDEN, *MIX))

@@ -202,7 +202,10 @@ def one_of(entries: Mapping[int, Entry]) -> Any:
 
 
 def copy_ahead() -> Any:
-    """D = A for n entries, while the line of `soon` is called from memory: the row that is copied next."""
+    """D = A for n entries, while the lines of `soon` are called from memory: of a row that is copied soon.
+
+    What is left after whole vectors is the end of one that overlaps the last of them.
+    """
 
     @intrinsic
     def copy(typing, n, d, a, soon, zero):
@@ -210,12 +213,20 @@ def copy_ahead() -> Any:
             n, d, a, soon, _ = args
             v = Vectors(builder, signature.args[-1])
             d, a, soon = map(v.pointer, (d, a, soon))
-            rest = builder.udiv(builder.add(n, I64(v.lanes - 1)), I64(v.lanes))
-            with cgutils.for_range(builder, rest) as part:
-                first = builder.mul(part.index, I64(v.lanes))
-                v.call_ahead(builder.gep(soon, [first]))
-                mask = v.first(builder.sub(n, first))
-                v.store(v.load(a, first, mask), d, first, mask)
+            lanes = I64(v.lanes)
+            with builder.if_else(builder.icmp_signed(">=", n, lanes)) as (long, short):
+                with long:
+                    with cgutils.for_range(builder, builder.udiv(n, lanes)) as part:
+                        first = builder.mul(part.index, lanes)
+                        v.call_ahead(builder.gep(soon, [first]))
+                        v.store(v.load(a, first), d, first)
+                    last = builder.sub(n, lanes)
+                    v.call_ahead(builder.gep(soon, [builder.sub(n, I64(1))]))
+                    v.store(v.load(a, last), d, last)
+                with short:
+                    v.call_ahead(soon)
+                    mask = v.first(n)
+                    v.store(v.load(a, I64(0), mask), d, I64(0), mask)
             return context.get_dummy_value()
 
         return types.void(*(types.intp,) * 4, zero), generate
