@@ -1,5 +1,6 @@
 """What stands alone is finite where a network's is."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -137,3 +138,41 @@ def test_a_wrong_derivative_is_caught():
 
     assert d.check().ok
     assert not replace(d, derived=replace(d.derived, equations=tuple(wrong))).check().ok
+
+
+@pytest.mark.parametrize(
+    ("formula", "where"),
+    [
+        ("sum(log(x))", "log(x) is not finite in entry [1, 0], where x is 0"),
+        ("sum(1 ./ x)", "1/x is not finite in entry [1, 0], where x is 0"),
+        ("sum((x - 3) .^ -2 + sqrt(x - 1))", "sqrt(x - 1) is not finite in entry [1, 0], where x - 1 is -1"),
+        ("logdet(x x')", "log|det(x x')| is not finite in entry [0, 0]"),
+        ("sum(x_log_x(x))", "x_log_x has an infinite slope at 0, and entry [1, 0] of x is 0"),
+    ],
+)
+def test_where_a_function_is_infinite_the_loss_has_no_derivative(formula, where):
+    f = cr.parse(formula)
+    d = differentiate(f.expression, f["x"])
+
+    with pytest.raises(DerivationError, match=re.escape(f"not differentiable here: {where}")):
+        d.at({"x": [[1.0], [0.0]]})
+
+
+@pytest.mark.parametrize("formula", ["sum(relu(x).^2)", "||x - x0||^3", "sum(x .* |x|)", "sum(maximum(x, 0) .* x)"])
+def test_a_kink_that_the_loss_does_not_feel_is_none(formula):
+    f = cr.parse(formula)
+    at = {"x": np.array([[1.0], [0.0]]), "x0": np.array([[1.0], [0.0]])}
+    at = {name: at[name] for name in f.symbols}
+
+    found = differentiate(f.expression, f["x"]).at(at)["dx"]
+
+    t = 1e-5
+    moved = [cr.evaluate(f.expression, at | {"x": at["x"] + [[0], [s]]}).item() for s in (t, -t)]
+    assert found[1].item() == pytest.approx((moved[0] - moved[1]) / (2 * t), abs=1e-4)
+
+
+def test_a_second_derivative_feels_a_kink_of_which_the_first_is_zero():
+    f = cr.parse("sum(relu(x).^2)")
+
+    with pytest.raises(DerivationError, match=r"relu has a kink at 0, and entry \[1, 0\] of x is 0"):
+        differentiate(f.expression, f["x"], hessian=True).at({"x": [[1.0], [0.0]]})

@@ -550,3 +550,10 @@ def test_a_number_in_the_operand_that_gives_unvec_its_shape_stays_there():
 
     np.testing.assert_allclose(derivatives.at(values)["loss"], cr.evaluate(parsed.expression, values))
     assert derivatives.verify()
+
+
+def test_a_shape_and_facts_may_be_declared_apart():
+    together = cr.parse("x'A x", sizes=["A: n x n symmetric nonnegative"])
+    apart = cr.parse("x'A x", sizes=["A: symmetric", "A=n,n", "A: nonnegative"])
+
+    assert apart["A"] is together["A"]

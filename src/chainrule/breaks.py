@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from functools import partial
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
-from chainrule.adjoint import moving
+from chainrule.adjoint import moving, sweep
 from chainrule.algebra import constant
 from chainrule.errors import DerivationError
 from chainrule.evaluate import evaluate, evaluate_all
 from chainrule.expr import Node, apply, full, matrix, toposort
 from chainrule.functions import function_of, is_function
 from chainrule.identities import ANY
-from chainrule.matrix_functions import norm
 from chainrule.render.numbers import number_text
 from chainrule.render.text import text
 from chainrule.rewrite import Rewriter
@@ -41,27 +39,70 @@ def where_not_differentiable(loss: Node, wrt: Iterable[Node], twice: bool = Fals
 
 
 def refuse_breaks(loss: Node, wrt: Iterable[Node], values: Mapping[str, Any], twice: bool = False) -> None:
-    """Raise where an operand of a function is at its kink or pole, where two meet, or where the function jumps."""
-    tests = (partial(_breaks, twice=twice), _has_ties, _meet)
-    nodes, tied, met = ([n for n in moving(toposort(loss), wrt) if test(n)] for test in tests)
-    for node, array in zip(nodes, evaluate_all([node.args[0] for node in nodes], values), strict=True):
-        for what, place in ((what, place) for what, places in _breaks(node, twice).items() for place in places):
-            hit = (array == place).all(keepdims=True) if node.op is norm.op else array == place
+    """Raise where a function is at a kink that the loss feels, at a pole, where it jumps, or is infinite."""
+    functions = [node for node in moving(toposort(loss), wrt) if is_function(node)]
+    wanted = dict.fromkeys(n for node in functions for n in (node, *node.args))
+    arrays = dict(zip(wanted, evaluate_all(list(wanted), values), strict=True))
+    for node in functions:
+        found = [_undefined(node, arrays), *_at_breaks(node, arrays, twice), _at_ties(node, arrays)]
+        for what, hit, words in (each for each in found if each is not None):
+            if what == KINK and not twice and hit.any():  # the chain rule holds where a slope is not used
+                hit = hit & (evaluate_all([_adjoint(loss, node), loss], values)[0] != 0)  # the loss shows sizes
             if hit.any():
-                entry = "" if node.op is norm.op else f"{_first(hit)} of "
-                name, at = node.op.rule, number_text(place, exact=True)
-                message = f"{name} {what} at {at}, and {entry}{text(node.args[0])} is {at}"
                 often = "twice " if what == BEND else ""
-                raise DerivationError(f"not {often}differentiable here: {message}", node)
-    for node, array in zip(tied, evaluate_all([node.args[0] for node in tied], values), strict=True):
-        axis = function_of(node).axis
-        if np.any(np.sum(array == array.max(axis=axis, keepdims=True), axis=axis) > 1):
-            raise DerivationError(f"not differentiable here: {_tied(node)} are equal", node)
-    for node in met:
-        a, b = evaluate_all(list(node.args), values)
-        if (hit := a == b).any():
-            message = f"{text(node)} {KINK} where {_meeting(node)}, as in {_first(hit)} of it"
-            raise DerivationError(f"not differentiable here: {message}", node)
+                raise DerivationError(f"not {often}differentiable here: {words}", node)
+
+
+Hit = tuple[str, np.ndarray[Any, Any], str]  # what is there, at which entries of a function, in words
+
+
+def _undefined(node: Node, arrays: Mapping[Node, Any]) -> Hit | None:
+    """Where a function of finite operands is not finite."""
+    if not all(np.isfinite(arrays[a]).all() for a in node.args):
+        return None
+    hit = ~np.isfinite(arrays[node])
+    entry = _first(hit) if hit.any() else ""
+    return UNDEFINED, hit, f"{text(node)} is not finite in {entry}{_there(node, hit, arrays)}"
+
+
+def _there(node: Node, hit: np.ndarray[Any, Any], arrays: Mapping[Node, Any]) -> str:
+    """The number that a function of every entry is taken of there."""
+    if not function_of(node).elementwise or not hit.any():
+        return ""
+    row, column = np.argwhere(hit)[0]
+    said = (f"{text(a)} is {number_text(float(arrays[a][row, column]))}" for a in node.args)
+    return f", where {' and '.join(said)}"
+
+
+def _at_breaks(node: Node, arrays: Mapping[Node, Any], twice: bool) -> Iterator[Hit]:
+    """Where the operand of a function is at its kink, pole or jump."""
+    operand = arrays[node.args[0]]
+    whole = function_of(node).whole
+    for what, place in ((what, place) for what, places in _breaks(node, twice).items() for place in places):
+        hit = (operand == place).all(keepdims=True) if whole else operand == place
+        if hit.any():
+            entry = "" if whole else f"{_first(hit)} of "
+            at = number_text(place, exact=True)
+            yield what, hit, f"{node.op.rule} {what} at {at}, and {entry}{text(node.args[0])} is {at}"
+
+
+def _at_ties(node: Node, arrays: Mapping[Node, Any]) -> Hit | None:
+    """Where two operands are equal, or the largest entries of a line."""
+    if _meet(node):
+        hit = arrays[node.args[0]] == arrays[node.args[1]]
+        entry = f", as in {_first(hit)} of it" if hit.any() else ""
+        return KINK, hit, f"{text(node)} {KINK} where {_meeting(node)}{entry}"
+    if not _has_ties(node):
+        return None
+    function, operand = function_of(node), arrays[node.args[0]]
+    equal = operand == operand.max(axis=function.axis, keepdims=True)
+    hit = np.sum(equal, axis=function.axis, keepdims=True) > 1
+    return (JUMP if function.ties == "jump" else KINK), hit, f"{_tied(node)} are equal"
+
+
+def _adjoint(loss: Node, node: Node) -> Node:
+    """dloss/dnode."""
+    return sweep({loss: full(1, loss.shape)}, [node], beyond=False).get(node, full(0, node.shape))
 
 
 # ---- of one operand
@@ -72,15 +113,14 @@ def _breaks(node: Node, twice: bool) -> dict[str, tuple[float, ...]]:
     if not is_function(node):
         return {}
     function = function_of(node)
-    kinks = (0.0,) if node.op is norm.op else function.kinks(*node.value)
-    found = {KINK: kinks, JUMP: function.jumps(*node.value), POLE: function.poles(*node.value)}
+    found = {KINK: function.kinks(*node.value), JUMP: function.jumps(*node.value), POLE: function.poles(*node.value)}
     found |= {BEND: function.knots(*node.value)} if twice else {}
     return {what: places for what, places in found.items() if places}
 
 
 def _used(node: Node, what: str, places: tuple[float, ...]) -> str:
     """What stands for a derivative where there is none."""
-    if node.op is norm.op or what == POLE:
+    if function_of(node).whole or what == POLE:
         return UNDEFINED
     if what == BEND:
         return "there it is not defined"

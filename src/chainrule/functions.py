@@ -57,11 +57,14 @@ class Function:
     symmetric: bool = False  # f(a, b) = f(b, a)
     axis: int | None = None  # of a rowwise function: 1 along each row; 0, its twin, down each column
     whole: bool = False  # of the matrix as a whole, such as its inverse: neither by entries nor by rows
+    because: tuple[str, ...] = ()  # of a whole matrix: why [i,j] of each operand gets its share, as a template
     transpose: Callable[[Node], Node | None] | None = None  # f(A)' where it is another expression; else it stays
     text_transposed: str = ""  # how f(A)' is written, where that has a way of its own: X^-T
     latex_transposed: str = ""
     boolean: str | None = None  # a template whose value is True and False, in Python cheaper as a factor
-    kinks: Callable[..., tuple[float, ...]] = lambda *parameters: ()  # where the derivative jumps
+    kinks: Callable[..., tuple[float, ...]] = (
+        lambda *parameters: ()
+    )  # where the derivative jumps; of a whole matrix, where all of it is there
     jumps: Callable[..., tuple[float, ...]] = lambda *parameters: ()  # where the function itself jumps
     poles: Callable[..., tuple[float, ...]] = lambda *parameters: ()  # where the slope is infinite, the value is not
     knots: Callable[..., tuple[float, ...]] = lambda *parameters: ()  # where only a higher derivative jumps

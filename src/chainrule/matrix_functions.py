@@ -10,7 +10,7 @@ import numpy as np
 from chainrule.errors import ShapeError
 from chainrule.expr import Node, full, ones, ones_op, scale, sum
 from chainrule.functions import Array, Function, Interval, record
-from chainrule.primitives import sqrt
+from chainrule.primitives import at_zero, sqrt
 from chainrule.shapes import Shape, Size, over, show, times
 
 NUMBER: Shape = (1, 1)
@@ -60,14 +60,18 @@ def _inverse(a: Array) -> Array:
 inv: Function = record(
     __name__, "inv", lambda a: _square("an inverse", a), lambda G, Y, i: -(Y.T @ G @ Y.T), None,
     code=_words("np.linalg.inv({0})", "inv({0})", "torch.linalg.inv({0})", "xp.linalg.inv({0})"),
-    kernel=lambda a: _inverse(a), whole=True, rule="inverse", text="{0}^-1", latex="{0}^{{-1}}",
+    kernel=lambda a: _inverse(a), whole=True, because=(
+        "from {0} Y = I, a change D of {0} changes Y by -Y D Y, and the sum of G .* Y D Y is that of Y' G Y' .* D",
+    ), rule="inverse", text="{0}^-1", latex="{0}^{{-1}}",
     text_transposed="{0}^-T", latex_transposed=r"{0}^{{-\top}}", summary="the inverse of a square matrix",
 )  # fmt: skip
 det: Function = record(
     __name__, "det", lambda a: _number_of_square("a determinant", a),
     lambda G, Y, i: by(by(inv(Y.args[0]).T, Y), G), None,
     code=_words("np.linalg.det({0})", "det({0})", "torch.linalg.det({0})", "xp.linalg.det({0})"),
-    kernel=lambda a: np.array([[np.linalg.det(a)]]), whole=True, rule="determinant", text="det({0})",
+    kernel=lambda a: np.array([[np.linalg.det(a)]]), whole=True, because=(
+        "[{i},{j}] of {0} meets its cofactor, which is the determinant times [{j},{i}] of the inverse",
+    ), rule="determinant", text="det({0})",
     latex=r"\det({0})", summary="the determinant; its derivative is written with the inverse",
 )  # fmt: skip
 logdet: Function = record(
@@ -77,41 +81,53 @@ logdet: Function = record(
         "np.linalg.slogdet({0})[1]", "sum(log(abs(diag(lu({0})))))",  # the pivots, of which det would overflow
         "torch.linalg.slogdet({0})[1]", "xp.linalg.slogdet({0})[1]",
     ),
-    kernel=lambda a: np.array([[np.linalg.slogdet(a)[1]]]), whole=True, rule="log-determinant", text="log|det({0})|",
+    kernel=lambda a: np.array([[np.linalg.slogdet(a)[1]]]), whole=True, because=(
+        "log|d| has the slope 1/d: the cofactor of [{i},{j}] of {0} over the determinant is [{j},{i}] of the inverse",
+    ), rule="log-determinant", text="log|det({0})|",
     latex=r"\log\left|\det({0})\right|", summary="log |det A|, which does not overflow",
 )  # fmt: skip
 trace: Function = record(
     __name__, "trace", lambda a: _number_of_square("a trace", a), lambda G, Y, i: by(eye(Y.args[0].shape[0]), G), None,
     code=_words("np.trace({0})", "trace({0})", "torch.trace({0})", "xp.linalg.trace({0})"),
-    kernel=lambda a: np.array([[np.trace(a)]]), whole=True, rule="trace", text="tr({0})",
+    kernel=lambda a: np.array([[np.trace(a)]]), whole=True, because=(
+        "only the entries [k,k] of {0} are added, each once: I is 1 there and 0 elsewhere",
+    ), rule="trace", text="tr({0})",
     latex=r"\operatorname{{tr}}({0})", summary="the sum of the diagonal",
 )  # fmt: skip
 norm: Function = record(
     __name__, "norm", lambda a: NUMBER, lambda G, Y, i: scale(Y.args[0], 1, (G, 1), (Y, -1)), None,
     code=_words("np.linalg.norm({0})", 'norm({0}, "fro")', "torch.linalg.norm({0})", "xp.linalg.matrix_norm({0})"),
     definition=lambda a: sqrt(sum(a * a)), kernel=lambda a: np.array([[np.linalg.norm(a)]]), whole=True,
-    rule="norm", text="‖{0}‖", latex=r"\lVert {0} \rVert", range=Interval(0, closed=True),
+    kinks=at_zero, because=(
+        "[{i},{j}] of {0} enters the sum of squares with twice itself as slope, the root of that with 1/(2 root)",
+    ), rule="norm", text="‖{0}‖", latex=r"\lVert {0} \rVert", range=Interval(0, closed=True),
     summary="the square root of the sum of squares (Euclid, Frobenius); it has no derivative at 0",
 )  # fmt: skip
 diag: Function = record(
     __name__, "diag", lambda a: (_column("a diagonal matrix", a),) * 2, lambda G, Y, i: diagonal(G), None,
     code=_words(
         "np.diagflat({0})", "diag({0})", "torch.diagflat({0})", "{0} * xp.eye({rows})"
-    ), kernel=lambda a: np.diagflat(a), whole=True, transpose=lambda Y: Y, rule="diagonal",
+    ), kernel=lambda a: np.diagflat(a), whole=True, transpose=lambda Y: Y, because=(
+        "[{i},0] of {0} is [{i},{i}] of {Y} and nowhere else: of the derivative by that, the diagonal is its own",
+    ), rule="diagonal",
     text="Diag({0})", latex=r"\operatorname{{Diag}}({0})", summary="the diagonal matrix of a column",
 )  # fmt: skip
 diagonal: Function = record(
     __name__, "diagonal", lambda a: (_square("a diagonal", a)[0], 1), lambda G, Y, i: diag(G), None,
     code=_words(
         "np.diag({0})[:, None]", "diag({0})", "torch.diag({0})[:, None]", "xp.linalg.diagonal({0})[:, None]"
-    ), kernel=lambda a: np.diag(a)[:, None], whole=True, rule="diagonal", text="diag({0})",
+    ), kernel=lambda a: np.diag(a)[:, None], whole=True, because=(
+        "[k,k] of {0} is [k,0] of {Y}, and no other entry of {0} is in it: theirs is 0",
+    ), rule="diagonal", text="diag({0})",
     latex=r"\operatorname{{diag}}({0})", summary="the diagonal of a square matrix, as a column",
 )  # fmt: skip
 vec: Function = record(
     __name__, "vec", lambda a: (times(*a), 1), lambda G, Y, i: unvec(G, full(0, Y.args[0].shape)), None,
     code=_words(
         '{0}.reshape((-1, 1), order="F")', "reshape({0}, [], 1)", "{0}.T.reshape(-1, 1)", "xp.reshape({0}.T, (-1, 1))"
-    ), kernel=lambda a: a.reshape((-1, 1), order="F"), whole=True, text="vec({0})",
+    ), kernel=lambda a: a.reshape((-1, 1), order="F"), whole=True, because=(
+        "every entry of {0} is one of {Y}: the derivative by that column is folded back into a matrix",
+    ), text="vec({0})",
     latex=r"\operatorname{{vec}}({0})", summary="the columns of a matrix under each other",
 )  # fmt: skip
 
@@ -128,7 +144,10 @@ unvec: Function = record(
         '{0}.reshape(({rows}, {columns}), order="F")', "reshape({0}, {rows}, {columns})",
         "{0}.reshape({columns}, {rows}).T", "xp.reshape({0}, ({columns}, {rows})).T",
     ), kernel=lambda a, like: a.reshape(like.shape, order="F"),
-    whole=True, operands=2, rule="vec", text="unvec({0})", latex=r"\operatorname{{vec}}^{{-1}}({0})",
+    whole=True, operands=2, because=(
+        "every entry of {0} is one of {Y}: the derivative by that matrix is a column in the same order",
+        "only the shape of {1} is used",
+    ), rule="vec", text="unvec({0})", latex=r"\operatorname{{vec}}^{{-1}}({0})",
     summary="a column folded into a matrix of the second operand's shape: unvec(vec(A), A) = A",
 )  # fmt: skip
 
@@ -164,7 +183,10 @@ kron: Function = record(
         "xp.reshape({0}[:, None, :, None] * {1}[None, :, None, :], ({rows}, {columns}))",
     ),
     kernel=lambda a, b: np.kron(a, b), whole=True, operands=2, transpose=lambda Y: kron(Y.args[0].T, Y.args[1].T),
-    text="{0} ⊗ {1}", latex=r"{0} \otimes {1}", rule="Kronecker product",
+    text="{0} ⊗ {1}", latex=r"{0} \otimes {1}", because=(
+        "[{i},{j}] of {0} multiplies {1} in block [{i},{j}] of {Y}: G there, times {1} entry by entry, is added up",
+        "[{i},{j}] of {1} is in every block of {Y}, times an entry of {0}: the blocks of G are added with those",
+    ), rule="Kronecker product",
     summary="the Kronecker product, of which the blocks are a_ij B",
 )  # fmt: skip
 block_products: Function = record(
@@ -177,7 +199,10 @@ block_products: Function = record(
         "torch.einsum('ipjq,pq->ij', {0}.reshape({rows}, {1}.shape[0], {columns}, {1}.shape[1]), {1})",
         "xp.sum(xp.reshape({0}, ({rows}, {1}.shape[0], {columns}, {1}.shape[1])) * {1}[None, :, None, :], axis=(1, 3))",
     ),
-    kernel=_by_blocks, whole=True, operands=2, rule="Kronecker product",
+    kernel=_by_blocks, whole=True, operands=2, because=(
+        "[p,q] in block [r,s] of {0} meets [p,q] of {1}, in [r,s] of {Y} alone: it gets G[r,s] times that",
+        "[{i},{j}] of {1} meets [{i},{j}] of every block [r,s] of {0}, in [r,s] of {Y}: G[r,s] times those is added up",
+    ), rule="Kronecker product",
     transpose=lambda Y: block_products(Y.args[0].T, Y.args[1].T), text="block_products({0}, {1})",
     summary="the matrix of the Frobenius products of every block of the first with the second",
 )  # fmt: skip
@@ -191,7 +216,10 @@ combined_blocks: Function = record(
         "torch.einsum('ipjq,ij->pq', {0}.reshape({1}.shape[0], {rows}, {1}.shape[1], {columns}), {1})",
         "xp.sum(xp.reshape({0}, ({1}.shape[0], {rows}, {1}.shape[1], {columns})) * {1}[:, None, :, None], axis=(0, 2))",
     ),
-    kernel=_of_blocks, whole=True, operands=2, rule="Kronecker product",
+    kernel=_of_blocks, whole=True, operands=2, because=(
+        "block [r,s] of {0} is added times [r,s] of {1}: it gets G times that number",
+        "[{i},{j}] of {1} multiplies block [{i},{j}] of {0} in the sum: it gets G times that, entry by entry, added up",
+    ), rule="Kronecker product",
     transpose=lambda Y: combined_blocks(Y.args[0].T, Y.args[1].T), text="combined_blocks({0}, {1})",
     summary="the blocks of the first, added with the entries of the second as coefficients",
 )  # fmt: skip

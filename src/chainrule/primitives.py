@@ -125,7 +125,8 @@ log_softplus = elementwise(
 x_log_x = elementwise(
     "x_log_x", lambda x: x * log(x + (1 - abs(sign(x)))),  # the logarithm of 1, not of 0
     d=lambda x, y: 1 + log(x), kernel=lambda x: x * np.log(np.where(x == 0, 1, x)),
-    numpy="{0} * np.log(np.where({0} == 0, 1, {0}))", latex=r"{0} \log {0}", summary="x log x, and 0 at 0",
+    numpy="{0} * np.log(np.where({0} == 0, 1, {0}))", latex=r"{0} \log {0}", poles=at_zero,
+    summary="x log x, and 0 at 0",
 )  # fmt: skip
 
 

@@ -120,7 +120,7 @@ def like_factors_are_collected(node: Node) -> Node | None:
 
 @on(add_op, hadamard_op)
 def like_terms_are_collected(node: Node) -> Node | None:
-    """A sum of Hadamard products in its collected form, multiplied out or not, where that is shorter."""
+    """a A + b A = (a + b) A and A o B + A o C = A o (B + C), either way, where that is shorter."""
     if is_long(node):
         return None
     best = min(collected(node), key=length, default=node)

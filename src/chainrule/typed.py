@@ -172,9 +172,11 @@ def declarations(sizes: Sized) -> dict[str, Declaration]:
         check_text("a size", each, "X: n x d")
     for text in (part for each in sizes for part in each.split(";") if part.strip()):
         name, declared = _declaration(text)
-        if name in found:
-            raise SpecError(f"{name!r} is declared twice", text, text.index(name), len(name))
-        found[name] = declared
+        before = found.get(name, Declaration(None))
+        if before.shape and declared.shape:
+            raise SpecError(f"the shape of {name!r} is declared twice", text, text.index(name), len(name))
+        facts = tuple(dict.fromkeys((*before.facts, *declared.facts)))
+        found[name] = Declaration(before.shape or declared.shape, facts, "; ".join(filter(None, (before.text, text))))
     return found
 
 

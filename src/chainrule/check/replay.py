@@ -55,35 +55,40 @@ class World:
 
     def __call__(self, root: Node) -> Any:
         """The value of an expression."""
-        values = self.values
-        for node in () if root in values else expr.walk([root], lambda n: () if n in values else n.args):
-            if node not in values:
+        values, open_ = self.values, [root]
+        while root not in values:
+            if missing := [a for a in open_[-1].args if a not in values]:
+                open_ += missing
+            elif (node := open_.pop()) not in values:
                 values[node] = self.of(node, [values[a] for a in node.args])
         return values[root]
 
     def of(self, node: Node, args: list[Any]) -> Any:
         """The value of one operation on the values of its operands."""
-        rows, columns = shape = tuple(int(self.lengths.get(s, s)) for s in node.shape)
-        if node.op in (full_op, ones_op) or (node.op is symbol_op and node.value.role == "size"):
-            number = 1.0 if node.op is ones_op else self.lengths[node.name] if node.name else node.value
-            return np.full(shape, *((_residue(number)[0], object) if self.exact else (number, float)))
-        if node.op is symbol_op:
-            return random_matrix(node.value, (rows, columns), self.draw, self.rng, self.exact)
         if node.op in CORE:
             out = CORE[node.op](*args)
         elif node.op is scale_op:
             out = args[0] * self.coefficient(node, args)
         elif node.op is block_op:
             out = args[0][tuple(slice(*(kept or (None,))) for kept in node.value)]
-        elif self.exact:
-            return _any_function(node, args, (rows, columns))
         else:
-            kernel = function_of(node).kernel
-            try:
-                return self(_expanded(node)) if kernel is None else kernel(*args, *node.value)
-            except np.linalg.LinAlgError:  # no inverse, or no convergence: a draw that is not finite
-                return np.full((rows, columns), math.nan)
+            return self.leaf_or_function(node, args, tuple(int(self.lengths.get(s, s)) for s in node.shape))
         return out % PRIME if self.exact else out
+
+    def leaf_or_function(self, node: Node, args: list[Any], shape: Any) -> Any:
+        """The value of what is no operation of the core."""
+        if node.op in (full_op, ones_op) or (node.op is symbol_op and node.value.role == "size"):
+            number = 1.0 if node.op is ones_op else self.lengths[node.name] if node.name else node.value
+            return np.full(shape, *((_residue(number)[0], object) if self.exact else (number, float)))
+        if node.op is symbol_op:
+            return random_matrix(node.value, shape, self.draw, self.rng, self.exact)
+        if self.exact:
+            return _any_function(node, args, shape)
+        kernel = function_of(node).kernel
+        try:
+            return self(_expanded(node)) if kernel is None else kernel(*args, *node.value)
+        except np.linalg.LinAlgError:  # no inverse, or no convergence: a draw that is not finite
+            return np.full(shape, math.nan)
 
     def coefficient(self, node: Node, args: list[Any]) -> Any:
         """The number and the powers of scalars that a matrix is multiplied by."""
@@ -117,15 +122,13 @@ def _is_quotient(node: Node) -> bool:
 
 def _sees(node: Node) -> str:
     """What a function sees at once: a line, an entry, or the whole matrix."""
-    f = function_of(node)
-    parts = "entry" if not f.whole and all(a.shape == node.shape for a in node.args) else "whole"
-    return parts if f.axis is None else "line"
+    f, alike = function_of(node), all(a.shape == node.shape for a in node.args)
+    return "line" if f.axis is not None else "entry" if alike and not f.whole else "whole"
 
 
 def _kinks(node: Node) -> tuple[float, ...]:
     """Where a function has a kink, jumps or begins another piece, in order: its operand, or the difference of two."""
-    f = function_of(node)
-    ties = {0.0} if len(node.args) == 2 and _sees(node) == "entry" else set()
+    f, ties = function_of(node), {0.0} if len(node.args) == 2 and _sees(node) == "entry" else set()
     return tuple(sorted({*f.kinks(*node.value), *f.jumps(*node.value), *f.knots(*node.value)} | ties))
 
 
@@ -133,12 +136,11 @@ def small_sizes(nodes: Sequence[Node]) -> tuple[list[dict[Size, int]], dict[Size
     """A number of its own for each named size, in three ways, primes in two of them, and for each large one."""
     counts = (n.value.name for n in nodes if n.op is symbol_op and n.value.role == "size")
     found = dict.fromkeys([*(s for node in nodes for s in node.shape), *counts])
-    # What targets show, coefficients may know.
-    known = {s for n in nodes if n.op is symbol_op and n.value.role == "target" for s in n.shape}
+    known = {s for n in nodes if n.op is symbol_op and n.value.role == "target" for s in n.shape}  # to coefficients
     joined = (hstack_op, vstack_op, block_op)  # sizes that are sums of others; those of whole functions are products
     fixed = any(node.op in joined or (is_function(node) and function_of(node).whole) for node in nodes)
     kept = {s for s in found if isinstance(s, int) and (s <= LARGE or s in known or fixed)}
-    primes = (p for p in range(7, 10**6) if p not in kept and all(p % q for q in range(2, math.isqrt(p) + 1)))
+    primes = (p for p in range(3, 10**6) if p not in kept and all(p % q for q in range(2, math.isqrt(p) + 1)))
     split = {s: factors(s) for s in found}
     words = list(dict.fromkeys(word for s in found for word in split[s][1]))
     # X, n x d, has more rows than columns first, so that X' X has an inverse, then fewer, so that A X may have one
@@ -148,11 +150,9 @@ def small_sizes(nodes: Sequence[Node]) -> tuple[list[dict[Size, int]], dict[Size
     return orders, {s: next(primes) for s in found if isinstance(s, int) and s not in kept}
 
 
-def random_matrix(
-    declared: Symbol, shape: tuple[int, int], draw: int, rng: np.random.Generator, exact: bool = False
-) -> Any:
+def random_matrix(of: Symbol, shape: tuple[int, int], draw: int, rng: np.random.Generator, exact: bool = False) -> Any:
     """A random matrix of which the declared facts hold: of both signs, positive, below 1, of any scale."""
-    facts = set(declared.facts)
+    facts = set(of.facts)
     sums = [axis for axis, fact in ((1, "rows_sum_to_one"), (0, "columns_sum_to_one")) if fact in facts]
     if "one_hot" in facts:
         classes, examples = shape if sums == [0] else shape[::-1]
@@ -166,13 +166,13 @@ def random_matrix(
         return A
     if "signs" in facts:
         return rng.choice([-1.0, 1.0], shape)
-    if declared.role == "hyper" or "unit" in facts:
+    if of.role == "hyper" or "unit" in facts:
         return rng.uniform(0.1, 0.9, shape)  # rates of decay are below one
     sign, size = int(rng.choice([0, 1, -1])), 1.0 if draw in MODERATE else 10 ** rng.uniform(-1.5, 1 + (draw > 7))
     sign, size = {0: (0, 1.0), 1: (1, 1.0), 2: (1, 0.2), 3: (-1, 1.0)}.get(draw, (sign, size))
     A = rng.standard_normal(shape)
     A = np.exp(A / 2) if facts - {"symmetric"} else size * (sign * np.exp(rng.uniform(0.1, 0.5) * A) if sign else A)
-    A = A / math.sqrt(max(shape)) if declared.role == "parameter" else A  # products of many stay of order one
+    A = A / math.sqrt(max(shape)) if of.role == "parameter" else A  # products of many stay of order one
     for _ in range(200 if len(facts - {"nonnegative"}) > 1 else 1):  # several facts: one after another converges
         A = (A + A.T) / 2 if "symmetric" in facts else A
         for axis in sums:

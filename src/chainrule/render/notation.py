@@ -238,7 +238,8 @@ def _scale(node: Node, memo: Memo, to: Notation, *, negate: bool = False, fillin
         body = bracketed(body, to)
     between = to.apart if filling or is_ones(_first_factor(inner)) else " "
     whole = _fraction(top, bottom, filling if filled else body, to, between)
-    return _signed(replace(whole, binds=PRODUCT), to, negative=(number < 0) != negate)
+    alone = filled and filling is None and whole is top  # in brackets already, where it needs them
+    return _signed(whole if alone else replace(whole, binds=PRODUCT), to, negative=(number < 0) != negate)
 
 
 def _power(scalar: Written, exponent: int, to: Notation) -> Written:

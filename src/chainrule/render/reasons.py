@@ -29,6 +29,7 @@ from chainrule.expr import (
 )
 from chainrule.functions import function_of, is_function
 from chainrule.layers import ROWS
+from chainrule.matrix_functions import is_identity, kron
 from chainrule.render.notation import is_ones
 from chainrule.render.text import spelt
 from chainrule.rewrite import MULTIPLE, Rewriter, Step
@@ -84,7 +85,8 @@ def why(step: Step, i: Index = "i", j: Index = "j") -> str:
         return f"each entry of the block is one of {_called(operand, 'the whole')}: what is beside it has derivative 0"
     function = function_of(Y)
     if function.whole:
-        return f"{step.rule}: every entry may depend on every entry of {_operand(Y, place, 'its operand')}"
+        names = (_operand(Y, k, f"the {ORDINALS[k]} operand" if k else "its operand") for k in range(len(Y.args)))
+        return function.because[place].format(*names, Y=_called(Y, f"the {step.rule}"), i=i, j=j)
     if function.axis is None:
         here = f"[{i},{j}] of {_called(Y, step.rule)} depends on [{i},{j}] of {_operand(Y, place, 'its operand')} alone"
         return f"{here}: times the slope of {step.rule} there"
@@ -149,7 +151,8 @@ def _of_product(step: Step, Y: Node, place: int, i: Index, j: Index) -> str:
     passed = coefficient(" ".join(filter(None, terms)))
     if summed == 1:
         return f"{met} alone: {passed} is {result}{meant}"
-    return f"{met}, for every {'example k' if summed == ROWS else 'k'}: the sum over k of {passed} is {result}{meant}"
+    examples = summed == ROWS and (ROWS, ROWS) not in (operand.shape, other.shape)
+    return f"{met}, for every {'example k' if examples else 'k'}: the sum over k of {passed} is {result}{meant}"
 
 
 def _spoken(node: Node) -> str:
@@ -217,7 +220,8 @@ def _of_coefficient(Y: Node, i: int) -> str:
 def _called(node: Node, otherwise: str) -> str:
     """A factor as it is written, if that is short."""
     written = str(node.name) if is_atom(node) else spelt(node)
-    bracketed = written if is_atom(node) or node.op in BRACKETED or is_function(node) else f"({written})"
+    closed = is_atom(node) or node.op in BRACKETED or (is_function(node) and node.op is not kron.op)
+    bracketed = written if closed else f"({written})"
     short = bracketed if node.op is not matmul_op else written
     return short if len(short) <= LONG else otherwise
 
@@ -274,7 +278,7 @@ def also_fits(step: Step) -> tuple[str, ...]:
         return ()
     Y, i = step.via
     factor, G, wanted = Y.args[1 - i], _bare(step.before), Y.args[i].shape
-    if is_ones(factor) or factor.shape == (1, 1) or G.shape == (1, 1):
+    if is_ones(factor) or factor.shape == (1, 1) or G.shape == (1, 1) or is_identity(factor) or is_identity(G):
         return ()
     found = []
     for first in (factor, factor.T, G, G.T):
