@@ -22,6 +22,7 @@ from chainrule.render.notation import compose
 from chainrule.render.numbers import number_text
 from chainrule.render.reasons import Shown
 from chainrule.render.text import without_repeats
+from chainrule.rewrite import Step
 from chainrule.shapes import Shape, Size
 
 Derivatives = Literal["delta", "partial"]
@@ -285,22 +286,32 @@ def steps_latex(
     """
     names = {str(n.name) for n in toposort(*(e.expression for e, _, _ in listed)) if is_atom(n)}
     to = replace(alphabet(derivatives, names | {e.name for e, _, _ in listed}, multiples), spelt=True)
-    said = [_display([rf"&\rlap{{\text{{{_note(note, derivatives)}}}}}" for note in notes])] if notes else []
+    said = (rf"\noindent {_note(note, derivatives)}" for note in notes)
     return "\n\n".join([*said, *(_steps(e, lead, steps, to) for e, lead, steps in listed)])
 
 
 def _steps(e: Equation, lead: str, shown: Sequence[Shown], to: Notation) -> str:
+    def pieces(node: Node, to: Notation = to) -> Sequence[Piece]:
+        return (to.name(node.value) if node.op is define_op else compose(node, to)).pieces
+
     def formula(node: Node, before: str, to: Notation = to, taken: float = 0) -> list[str]:
-        pieces = (to.name(node.value) if node.op is define_op else compose(node, to)).pieces
-        first, *more = broken(pieces, LINE - GAPS - taken, LINE - GAPS, _indent, to.space)
+        first, *more = broken(pieces(node, to), LINE - GAPS - taken, LINE - GAPS, _indent, to.space)
         return [f"{before} {joined(first)}", *(f"&{_quads(line[0])} {{}}{joined(line)}" for line in more)]
+
+    def step(s: Step) -> list[str]:
+        """On one line where that has room for both sides."""
+        before, sign = formula(s.before, "&"), "=" if s.via is None else r"\mapsto"
+        width = sum(p.width + to.space for node in (s.before, s.after) for p in pieces(node))
+        if width <= LINE - GAPS - QUAD - 2:
+            return [f"{before[0]} {row}" for row in formula(s.after, sign)]
+        return before + formula(s.after, f"&{sign}")
 
     plain = replace(to, spelt=False)
     rows = [*formula(e.expression, f"{to.name(e.name).text} &=", plain), *_words(lead)]
     for each in shown:
         rows += [rf"&\textit{{{_escaped(line)}}}" for line in textwrap.wrap(each.title, int(LINE - GAPS))]
         for s in each.steps:
-            rows += formula(s.before, "&") + formula(s.after, "&=" if s.via is None else r"&\mapsto")
+            rows += step(s)
         rows += [row for sentence in each.sentences for row in _words(sentence)]
         if each.so_far is not None:
             rows += formula(each.so_far, r"&\quad\text{so far: }", taken=QUAD + 7)
