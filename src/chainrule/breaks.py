@@ -41,19 +41,35 @@ def where_not_differentiable(loss: Node, wrt: Iterable[Node], twice: bool = Fals
 def refuse_breaks(loss: Node, wrt: Iterable[Node], values: Mapping[str, Any], twice: bool = False) -> None:
     """Raise where a function is at a kink that the loss feels, at a pole, where it jumps, or is infinite."""
     functions = [node for node in moving(toposort(loss), wrt) if is_function(node)]
-    wanted = dict.fromkeys(n for node in functions for n in (node, *node.args))
-    arrays = dict(zip(wanted, evaluate_all(list(wanted), values), strict=True))
+    arrays = _arrays(functions, [loss], values)
     for node in functions:
         found = [_undefined(node, arrays), *_at_breaks(node, arrays, twice), _at_ties(node, arrays)]
         for what, hit, words in (each for each in found if each is not None):
             if what == KINK and not twice and hit.any():  # the chain rule holds where a slope is not used
                 hit = hit & (evaluate_all([_adjoint(loss, node), loss], values)[0] != 0)  # the loss shows sizes
             if hit.any():
-                often = "twice " if what == BEND else ""
-                raise DerivationError(f"not {often}differentiable here: {words}", node)
+                where = {UNDEFINED: "", BEND: "not twice differentiable here: "}
+                raise DerivationError(f"{where.get(what, 'not differentiable here: ')}{words}", node)
+
+
+def refuse_infinite(equations: Mapping[str, Node], values: Mapping[str, Any]) -> None:
+    """Raise where an equation, as it is written, is not finite, and name the function in it that is to blame."""
+    roots = list(equations.values())  # of which one may show the sizes of another
+    for (name, node), found in zip(equations.items(), evaluate_all(roots, values), strict=True):
+        if not np.isfinite(found).all():
+            functions = [n for n in toposort(node) if is_function(n)]
+            arrays = _arrays(functions, roots, values)
+            words = next((f": {hit[2]}" for n in functions if (hit := _undefined(n, arrays))), "")
+            raise DerivationError(f"{name} is not finite here, as it is written{words}", node)
 
 
 Hit = tuple[str, np.ndarray[Any, Any], str]  # what is there, at which entries of a function, in words
+
+
+def _arrays(functions: Iterable[Node], roots: Iterable[Node], values: Mapping[str, Any]) -> dict[Node, Any]:
+    """The values of functions and their operands, and of the roots they are in, which show the sizes."""
+    wanted = list(dict.fromkeys([*(n for node in functions for n in (node, *node.args)), *roots]))
+    return dict(zip(wanted, evaluate_all(wanted, values), strict=True))
 
 
 def _undefined(node: Node, arrays: Mapping[Node, Any]) -> Hit | None:
@@ -61,13 +77,14 @@ def _undefined(node: Node, arrays: Mapping[Node, Any]) -> Hit | None:
     if not all(np.isfinite(arrays[a]).all() for a in node.args):
         return None
     hit = ~np.isfinite(arrays[node])
-    entry = _first(hit) if hit.any() else ""
-    return UNDEFINED, hit, f"{text(node)} is not finite in {entry}{_there(node, hit, arrays)}"
+    if not hit.any():
+        return None
+    return UNDEFINED, hit, f"{text(node)} is not finite in {_first(hit)}{_there(node, hit, arrays)}"
 
 
 def _there(node: Node, hit: np.ndarray[Any, Any], arrays: Mapping[Node, Any]) -> str:
     """The number that a function of every entry is taken of there."""
-    if not function_of(node).elementwise or not hit.any():
+    if not function_of(node).elementwise:
         return ""
     row, column = np.argwhere(hit)[0]
     said = (f"{text(a)} is {number_text(float(arrays[a][row, column]))}" for a in node.args)

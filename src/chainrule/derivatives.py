@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.asked import check_expressions
-from chainrule.breaks import refuse_breaks, where_not_differentiable
+from chainrule.breaks import refuse_breaks, refuse_infinite, where_not_differentiable
 from chainrule.check.gradient import check_gradient
 from chainrule.check.proof import verify
 from chainrule.check.report import GradientReport
@@ -153,7 +153,7 @@ class Derivatives:
         ------
         DerivationError
             If the loss has a kink, an infinite slope or a jump there, or its second derivative, where there is one,
-            jumps; `evaluate` would give a number all the same.
+            jumps; `evaluate` would give a number all the same. Or if an equation, as it is written, is not finite.
 
         Examples
         --------
@@ -167,6 +167,7 @@ class Derivatives:
         loss = _loss(self.equations).expression
         with np.errstate(all="ignore"):
             refuse_breaks(loss, self.parameters, values, twice=any(e.phase == "hessian" for e in self.equations))
+            refuse_infinite({e.name: e.expression for e in self.equations}, values)
             return dict(self._values(dict(values)))
 
     def check(self, random_state: int = 0) -> GradientReport:

@@ -62,9 +62,7 @@ class Function:
     text_transposed: str = ""  # how f(A)' is written, where that has a way of its own: X^-T
     latex_transposed: str = ""
     boolean: str | None = None  # a template whose value is True and False, in Python cheaper as a factor
-    kinks: Callable[..., tuple[float, ...]] = (
-        lambda *parameters: ()
-    )  # where the derivative jumps; of a whole matrix, where all of it is there
+    kinks: Callable[..., tuple[float, ...]] = lambda *parameters: ()  # where the derivative jumps; `whole`: all at once
     jumps: Callable[..., tuple[float, ...]] = lambda *parameters: ()  # where the function itself jumps
     poles: Callable[..., tuple[float, ...]] = lambda *parameters: ()  # where the slope is infinite, the value is not
     knots: Callable[..., tuple[float, ...]] = lambda *parameters: ()  # where only a higher derivative jumps
