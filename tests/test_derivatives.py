@@ -252,6 +252,17 @@ def test_where_a_second_derivative_jumps_is_noted_and_refused_with_a_hessian_onl
     np.testing.assert_array_equal(twice.at(values | {"x": [[-3.0], [0.5]]})["H_x"], np.diag([0, 0.5]))
 
 
+@pytest.mark.parametrize("text", ["elu(x)", "elu(x, 0.5)", "celu(x, 2)", "softsign(x)"])
+def test_a_hessian_is_refused_where_a_second_derivative_jumps_at_0(text):
+    f = cr.parse(f"sum({text})", ["x: 1"])
+    d = cr.differentiate(f.expression, f["x"], hessian=True)
+    sides = [d.at({"x": [[t]]})["H_x"].item() for t in (-1e-6, 1e-6)]
+
+    assert abs(sides[1] - sides[0]) > 0.1
+    with pytest.raises(DerivationError, match="differentiable here"):
+        d.at({"x": [[0.0]]})
+
+
 @pytest.mark.parametrize(
     ("text", "shape", "loss", "derivative", "by_hand"),
     [

@@ -45,7 +45,7 @@ leaky_relu = elementwise(
 )  # fmt: skip
 elu = elementwise(
     "elu", lambda x, alpha=1.0: maximum(x, 0) + alpha * expm1(minimum(x, 0)),
-    activation=True, kinks=lambda alpha: () if alpha == 1 else (0.0,), initializer="he_uniform",
+    activation=True, kinks=lambda alpha: () if alpha == 1 else (0.0,), knots=at_zero, initializer="he_uniform",
     summary="x, or alpha (exp(x) - 1) where x <= 0; the subgradient at 0 is alpha (Clevert et al. 2016)",
 )  # fmt: skip
 selu = elementwise(
@@ -55,7 +55,7 @@ selu = elementwise(
 )  # fmt: skip
 celu = elementwise(
     "celu", lambda x, alpha=1.0: maximum(x, 0) + alpha * expm1(minimum(x, 0) / alpha), check=_positive,
-    activation=True, initializer="he_uniform", summary="smooth at 0 for every alpha (Barron 2017)",
+    activation=True, knots=at_zero, initializer="he_uniform", summary="smooth at 0 for every alpha (Barron 2017)",
 )  # fmt: skip
 gelu = elementwise(
     "gelu", lambda x: 0.5 * (x * erfc(-math.sqrt(0.5) * x)), activation=True, initializer="he_uniform",
@@ -88,7 +88,7 @@ mish = elementwise(
     "mish", lambda x: x * tanh(softplus(x)), activation=True, initializer="he_uniform", summary="Misra 2019"
 )
 softsign = elementwise(
-    "softsign", lambda x: x * reciprocal(1 + abs(x)), activation=True, range=Interval(-1, 1),
+    "softsign", lambda x: x * reciprocal(1 + abs(x)), activation=True, range=Interval(-1, 1), knots=at_zero,
     d=lambda x, y: reciprocal(1 + abs(x)) * reciprocal(1 + abs(x)),  # the definition's own loses digits at large |x|
 )  # fmt: skip
 hard_tanh = elementwise(

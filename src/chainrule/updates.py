@@ -14,6 +14,12 @@ from chainrule.asked import check_word
 from chainrule.expr import Node, define, matrix, scalar
 from chainrule.primitives import abs, maximum, reciprocal, sqrt
 
+POSITIVE = "a number above 0", lambda x: x > 0
+SHARE = "a number from 0 to below 1", lambda x: 0 <= x < 1
+DOMAINS: dict[str, tuple[str, Callable[[float], bool]]] = {  # of hyper-parameters, by name
+    "lr": POSITIVE, "eps": POSITIVE, "beta1": SHARE, "beta2": SHARE, "rho": SHARE,
+    "mu": ("a number from 0 to 1", lambda x: 0 <= x <= 1), "decay": ("at least 0", lambda x: x >= 0),
+}  # fmt: skip
 NO_RATES: Mapping[Node, Node] = {}
 
 

@@ -349,7 +349,7 @@ def test_a_derivative_that_is_wrong_far_away_only_is_caught(case):
     place = y.args.index(x)
 
     def passed_on(share):
-        return verify(Derived((), (Step("bounded", G, share(G, x), via=(y, place)),)))
+        return verify(Derived((), (Step(y.op.rule, G, share(G, x), via=(y, place)),)))
 
     assert passed_on(right)
     assert not passed_on(wrong)
@@ -390,3 +390,20 @@ def test_an_equation_that_is_off_by_a_millionth_is_caught_where_only_numbers_can
     for off, right in ((1, True), (1 + 1e-6, False), (1 - 1e-6, False)):
         equations = [replace(e, expression=off * e.expression) if e.name == "dZ1" else e for e in d.equations]
         assert bool(verify(replace(d.derived, equations=tuple(equations)))) is right
+
+
+def test_an_equation_of_another_shape_and_a_step_of_another_name_are_caught():
+    d = SMALL.derive().derived
+    equations = [replace(e, shape=(7, 7)) if e.name == "dW1" else e for e in d.equations]
+    steps = [replace(s, rule="softplus") if s.rule == "tanh" else s for s in d.steps]
+
+    assert [f.rule for f in verify(replace(d, equations=tuple(equations))).failures] == ["shapes"]
+    assert {f.before for f in verify(replace(d, steps=tuple(steps))).failures} == {"a step called softplus"}
+
+
+@pytest.mark.parametrize("seed", [0, 2, 3, 5, 11, 13])
+@pytest.mark.parametrize("text", ["sum(tanh(A tanh(B x)))", "sum(tanh(A tanh(B tanh(C x))))"])
+def test_a_right_hessian_of_what_saturates_is_no_false_alarm(text, seed):
+    f = cr.parse(text)
+
+    assert cr.differentiate(f.expression, f["x"], hessian=True).verify(random_state=seed)

@@ -253,6 +253,25 @@ def test_a_fit_keeps_one_state_beside_the_arena_and_an_epoch_leaves_the_state_it
 # Interrupts
 
 
+def test_an_epoch_of_tiny_steps_comes_back_to_python_often(monkeypatch):
+    """A step costs more than its products: 200,000 of one row each are not one call."""
+    calls, real = [], team.run
+
+    def counted(*args):
+        calls.append(args)
+        return real(*args)
+
+    counted.signatures = real.signatures
+    net, rows = cr.Network("1 -> 1 tanh -> 1"), 200_000
+    program = EngineStep(net, UPDATES["sgd"], weighted=False, threads=1)
+    X, starts = np.ones((rows, 1)), np.arange(rows + 1)
+    program.epoch(net.init(0), {"X": X[:2], "Y": X[:2]}, np.arange(2), starts[:3], np.ones(2), {"lr": 0.1}, 0)
+    monkeypatch.setattr(team, "run", counted)
+    program.epoch(net.init(0), {"X": X, "Y": X}, np.arange(rows), starts, np.ones(rows), {"lr": 0.1}, 0)
+
+    assert len(calls) >= 10
+
+
 def test_an_interrupt_ends_an_epoch_at_once_and_leaves_the_team_in_order(monkeypatch):
     """Ctrl-C in the middle: the next minibatches are not run, and another epoch is as if nothing had been."""
     expected = trained("several tiles", np.float32, 2)

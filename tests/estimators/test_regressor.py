@@ -164,3 +164,10 @@ def test_another_number_of_outputs_is_another_network_where_none_is_declared():
         ValueError, match=r"^training cannot go on from 10 -> 4 relu .* -> 1 as 10 -> 4 relu .* -> 2: fit"
     ):
         reg.partial_fit(X, MANY)
+
+
+def test_targets_too_large_for_the_type_of_the_rows_are_refused():
+    X = np.ones((3, 1), np.float32)
+
+    with pytest.raises(ValueError, match="y has numbers too large for float32"):
+        cr.MLPRegressor((2,)).fit(X, [1e39, 2.0, 3.0])

@@ -1,5 +1,7 @@
 """The step as a program: the printed text runs, its states begin where the rule says, a solver is read."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -7,7 +9,7 @@ from chainrule.arrays import counted_masks
 from chainrule.errors import SpecError, UnknownNameError
 from chainrule.network import Network
 from chainrule.train.step import compile_step, find_solver
-from chainrule.updates import UPDATES, find_update
+from chainrule.updates import DOMAINS, UPDATES, find_update
 
 NET = Network("3 -> 4 tanh -> 2 softmax")
 
@@ -241,3 +243,23 @@ def test_parameters_of_a_solver_change_the_step():
 def test_a_wrong_solver_is_explained(solver, error, message):
     with pytest.raises(error, match=message):
         find_solver(solver)
+
+
+@pytest.mark.parametrize(
+    ("solver", "needed"),
+    [
+        ("sgd(lr=-1)", "lr of sgd is a number above 0, got -1"),
+        ("adam(beta1=1)", "beta1 of adam is a number from 0 to below 1, got 1"),
+        ("rmsprop(rho=2)", "rho of rmsprop is a number from 0 to below 1, got 2"),
+        ("momentum(mu=-0.1)", "mu of momentum is a number from 0 to 1, got -0.1"),
+    ],
+)
+def test_a_hyper_parameter_outside_its_domain_is_refused(solver, needed):
+    with pytest.raises(SpecError, match=re.escape(needed)):
+        find_solver(solver)
+
+
+def test_every_hyper_parameter_has_a_domain_and_its_default_lies_in_it():
+    for rule in UPDATES.values():
+        for name, value in rule.hyper.items():
+            assert DOMAINS[name][1](value), (rule.name, name)

@@ -11,7 +11,7 @@ import numpy as np
 from chainrule.check.claims import Claim, claims, listed
 from chainrule.check.replay import World, error_of, is_proven, small_sizes
 from chainrule.check.verification import Failure, Verification
-from chainrule.check.whole import dangling_names, unlisted, without_rule, wrong_slopes, wrong_tangents
+from chainrule.check.whole import dangling_names, mislabelled, unlisted, without_rule, wrong_slopes, wrong_tangents
 from chainrule.expr import toposort
 from chainrule.shapes import Size
 
@@ -95,7 +95,7 @@ def _replayed(
     if listing and tuple(listing) != tuple(derived.equations):
         any(map(wrong, listed(derived.equations, listing)))  # what follows from the first is wrong, too
         failures += unlisted(derived.equations, listing)
-    failures += [*dangling_names(derived.equations, derived.steps), *without_rule(derived)]
+    failures += [*dangling_names(derived.equations, derived.steps), *without_rule(derived), *mislabelled(derived)]
     failures += [*wrong_slopes(derived, others), *wrong_tangents(derived, others)]
     worst = max((math.inf if math.isnan(e) else e for s, e in zip(steps, errors, strict=True) if not s.via), default=0)
     return Verification(not failures, len(steps), float(worst), tuple(failures), sum(proven))

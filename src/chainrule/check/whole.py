@@ -13,13 +13,22 @@ from chainrule.check.claims import defined_by_rules, last_loss, symbols_by_name
 from chainrule.check.difference import Array, Point, length, random_direction, slope
 from chainrule.check.replay import World, relative_error, smooth_slope
 from chainrule.check.verification import Failure
-from chainrule.expr import Node, add_op, define_op, toposort, toposort_to_names
+from chainrule.expr import Node, add_op, define_op, scale_op, toposort, toposort_to_names
+from chainrule.shapes import show
 
 if TYPE_CHECKING:
     from chainrule.derive import Derived, Equation
     from chainrule.rewrite import Step
 
-__all__ = ["SLOPE_TOLERANCE", "dangling_names", "unlisted", "without_rule", "wrong_slopes", "wrong_tangents"]
+__all__ = [
+    "SLOPE_TOLERANCE",
+    "dangling_names",
+    "mislabelled",
+    "unlisted",
+    "without_rule",
+    "wrong_slopes",
+    "wrong_tangents",
+]
 
 GROUPS = 2  # all move in so many groups, so that differences cost time linear in depth
 DIRECTIONS = 2  # for each group
@@ -68,6 +77,16 @@ def unlisted(equations: Sequence[Equation], listing: Sequence[Equation]) -> Iter
             missing = f"no equation for {name}"
             yield Failure("listing", name, said.get(name, missing), listed.get(name, missing), math.inf)
     yield from dangling_names(listing, ())
+
+
+def mislabelled(derived: Derived) -> Iterator[Failure]:
+    """Equations that state another shape than theirs, and steps through an operation that is not the one they name."""
+    for e in derived.equations:
+        if e.shape != e.expression.shape:
+            yield Failure("shapes", e.name, f"{e.name} is said to be {show(e.shape)}", e.expression, math.inf)
+    for s in derived.steps:
+        if s.via and s.rule != s.via[0].op.rule and s.via[0].op is not scale_op:
+            yield Failure("names", s.equation, f"a step called {s.rule}", f"through {s.via[0].op.rule}", math.inf)
 
 
 def without_rule(derived: Derived) -> Iterator[Failure]:
@@ -223,7 +242,9 @@ def _off_tangent(
         values = leaves | {n: leaves[n] + t * step * m for n, m in moves.items()}
         return np.asarray(replace(world, values=values)(source.expression))
 
-    size, rounding = (float(np.max(abs(each), initial=0)) for each in (claimed, at * 1e-15 / step))
+    sums = [n for n in toposort(source.expression) if n.op is add_op]
+    lost = max((_cancelled(there(n), sum(abs(there(a)) for a in n.args)) for n in sums), default=1.0)
+    size, rounding = (float(np.max(abs(each), initial=0)) for each in (claimed, at * lost * 1e-15 / step))
     if not certain:
         gap = np.max(abs((moved(1) - moved(-1)) / (2 * step) - claimed), initial=0)
         return 0.0 if gap <= 10 * rounding else math.nan
@@ -232,3 +253,8 @@ def _off_tangent(
     if not math.isfinite(size) or 2 * known.sum() < known.size or rounding > TANGENT_TOLERANCE * size > 0:
         return math.nan
     return relative_error(np.where(known, gaps, 0), size)
+
+
+def _cancelled(total: Array, terms: Array) -> float:
+    """By how much the terms of a sum are larger than it, where it is not 0: so much larger is its rounding."""
+    return float(np.max(terms[total != 0] / abs(total[total != 0]), initial=1.0))

@@ -25,6 +25,7 @@ from chainrule.engine.vector import LINE
 Array = np.ndarray[Any, Any]
 SHARED = 900_000  # multiply-adds of a step from which a second thread pays
 SLOW = 4_000_000_000  # of a call, after which Python has a chance to see an interrupt
+STEP = 250_000  # what a step counts besides its products, times the square of the threads, which wait for each other
 WATCHED = 40_000_000_000  # of a minibatch; while a longer one runs, the thread that called waits for an interrupt
 ONCE = "some seconds, once for an installation"
 NONE_OF_INTEGERS = np.zeros(0, np.int64)
@@ -140,7 +141,8 @@ class Team:
         steps, first = len(starts) - 1, 0
         while first < steps:
             team, trial = (self.threads, None) if self.pace is None else self.pace.threads()
-            last = min(steps, first + max(1, int((trial or SLOW) / max(work, 1.0))))
+            part_work = trial / max(work, 1.0) if trial else SLOW / (work + STEP * team**2)
+            last = min(steps, first + max(1, int(part_work)))
             began = time.perf_counter()
             self._together(part(first, last, team), team, watch=work > WATCHED)
             if self.pace is not None:

@@ -216,7 +216,10 @@ class MLP(BaseEstimator):  # type: ignore[misc]  # scikit-learn publishes no typ
             self._rng = np.random.default_rng(self._seed)
         Y = self._targets(X, y, reset=reset, classes=classes)
         Y = as_targets(Y, len(X), self.network_.outputs, self.network_.objective.targets)
-        data = {"X": X, "Y": np.ascontiguousarray(Y, X.dtype)}
+        with np.errstate(over="ignore"):
+            data = {"X": X, "Y": np.ascontiguousarray(Y, X.dtype)}
+        if not np.isfinite(data["Y"]).all():
+            raise ValueError(f"y has numbers too large for {X.dtype}, the type of X: give X as float64, or scale y")
         if w is not None:
             w = _check_sample_weight(w, X, dtype=X.dtype, ensure_non_negative=True)
             data["w"] = as_weights(w, len(X), X.dtype)

@@ -94,7 +94,7 @@ def _there() -> bool:
     """Is there an engine? If not, one warning says why."""
     try:
         import chainrule.engine.interpreter  # noqa: F401
-    except ImportError as error:
+    except Exception as error:  # Numba's own, or that of a library of LLVM which does not load
         fix = ": pip install numba" if isinstance(error, ModuleNotFoundError) else ""
         warnings.warn(
             f"Numba cannot be used ({error}), so the slower NumPy program trains and predicts{fix}",

@@ -11,13 +11,14 @@ from typing import Any
 import numpy as np
 
 from chainrule.arrays import counted_masks
-from chainrule.calls import bind, parse_call
+from chainrule.calls import bind, parse_call, shortest
+from chainrule.errors import SpecError
 from chainrule.expr import Node
 from chainrule.network import Network
 from chainrule.program.end_to_end import end_to_end, offsets
 from chainrule.program.execute import run
 from chainrule.program.listing import names_of, step_inputs
-from chainrule.updates import UpdateRule, find_update
+from chainrule.updates import DOMAINS, UpdateRule, find_update
 
 GATHERED = 1 << 14  # numbers of X at a time
 
@@ -131,7 +132,12 @@ def find_solver(text: str) -> tuple[UpdateRule, dict[str, float]]:
     call = parse_call(text)
     rule = find_update(call.name)
     bind(call, rule.hyper.items(), text)  # which explains what is wrong
-    return rule, dict(zip(rule.hyper, call.arguments, strict=False)) | dict(call.keywords)
+    given = dict(zip(rule.hyper, call.arguments, strict=False)) | dict(call.keywords)
+    for name, value in given.items():
+        needed, holds = DOMAINS.get(name, ("", lambda x: True))
+        if not holds(value):
+            raise SpecError(f"{name} of {rule.name} is {needed}, got {shortest(value)}", text, 0, len(text))
+    return rule, given
 
 
 def compile_step(network: Network, rule: UpdateRule, *, weighted: bool) -> StepProgram:
