@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import textwrap
 import unicodedata
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 from functools import partial
 from itertools import zip_longest
@@ -20,9 +20,7 @@ from chainrule.render.alphabet import ATOM, POSTFIX, PRODUCT, STACKED, SUM, Form
 from chainrule.render.lines import Piece, Written, broken, joined
 from chainrule.render.notation import compose
 from chainrule.render.numbers import number_text
-from chainrule.render.reasons import Shown
 from chainrule.render.text import without_repeats
-from chainrule.rewrite import Step
 from chainrule.shapes import Shape, Size
 
 Derivatives = Literal["delta", "partial"]
@@ -273,66 +271,13 @@ def equations_latex(
     return _aligned(list(equations), derivatives, rules, multiples, notes)
 
 
-def steps_latex(
-    listed: Sequence[tuple[Equation, str, Sequence[Shown]]],
-    *,
-    derivatives: Derivatives = "delta",
-    multiples: Collection[str] = (),
-    notes: Iterable[str] = (),
-) -> str:
-    r"""For each equation a sentence, and every step to it with its reason, as an `align*` of its own.
-
-    A long one stands in braces with `\allowdisplaybreaks`, so that a page may end inside.
-    """
-    names = {str(n.name) for n in toposort(*(e.expression for e, _, _ in listed)) if is_atom(n)}
-    to = replace(alphabet(derivatives, names | {e.name for e, _, _ in listed}, multiples), spelt=True)
-    said = (rf"\noindent {_note(note, derivatives)}" for note in notes)
-    return "\n\n".join([*said, *(_steps(e, lead, steps, to) for e, lead, steps in listed)])
-
-
-def _steps(e: Equation, lead: str, shown: Sequence[Shown], to: Notation) -> str:
-    def pieces(node: Node, to: Notation = to) -> Sequence[Piece]:
-        return (to.name(node.value) if node.op is define_op else compose(node, to)).pieces
-
-    def formula(node: Node, before: str, to: Notation = to, taken: float = 0) -> list[str]:
-        first, *more = broken(pieces(node, to), LINE - GAPS - taken, LINE - GAPS, _indent, to.space)
-        return [f"{before} {joined(first)}", *(f"&{_quads(line[0])} {{}}{joined(line)}" for line in more)]
-
-    def step(s: Step) -> list[str]:
-        """On one line where that has room for both sides."""
-        before, sign = formula(s.before, "&"), "=" if s.via is None else r"\mapsto"
-        width = sum(p.width + to.space for node in (s.before, s.after) for p in pieces(node))
-        if width <= LINE - GAPS - QUAD - 2:
-            return [f"{before[0]} {row}" for row in formula(s.after, sign)]
-        return before + formula(s.after, f"&{sign}")
-
-    plain = replace(to, spelt=False)
-    rows = [*formula(e.expression, f"{to.name(e.name).text} &=", plain), *_words(lead)]
-    for each in shown:
-        rows += [rf"&\textit{{{_escaped(line)}}}" for line in textwrap.wrap(each.title, int(LINE - GAPS))]
-        for s in each.steps:
-            rows += step(s)
-        rows += [row for sentence in each.sentences for row in _words(sentence)]
-        if each.so_far is not None:
-            rows += formula(each.so_far, r"&\quad\text{so far: }", taken=QUAD + 7)
-    return _display(rows)
-
-
-def _display(rows: Sequence[str]) -> str:
+def within_pages(body: str, rows: int) -> str:
     """An `align*`; inside a long one a page may end."""
-    return _within_pages(" \\\\\n".join(f"  {row}" for row in rows), len(rows))
-
-
-def _within_pages(body: str, rows: int) -> str:
     display = f"\\begin{{align*}}\n{body}\n\\end{{align*}}"
     return f"{{\\allowdisplaybreaks\n{display}}}" if rows > UNBROKEN else display
 
 
-def _words(sentence: str) -> list[str]:
-    return [rf"&\quad\text{{{_escaped(line)}}}" for line in textwrap.wrap(sentence, int(LINE - GAPS))]
-
-
-def _escaped(text: str) -> str:
+def escaped(text: str) -> str:
     """Plain text between formulas."""
     signs = {"∘": r"$\odot$", "\\": r"\textbackslash{}", "^": r"\^{}", "~": r"\~{}", "<": r"$<$", ">": r"$>$"}
     return "".join(signs.get(c, f"\\{c}" if c in "_{}%&#$" else c) for c in text)
@@ -360,30 +305,30 @@ def _aligned(
     said = [textwrap.wrap(e.rule, RULE) if rules else [] for e in equations]
     width -= max((p.width for w in left for p in w.pieces), default=0)
     formulas = [compose(e.expression, to).pieces for e in equations]
-    widest = max((p.width + _indent(p) for pieces in formulas for p in pieces), default=0)
+    widest = max((p.width + indent(p) for pieces in formulas for p in pieces), default=0)
     beside = width - max((len(line) + 2 * QUAD for lines in said for line in lines), default=0)
     below = beside < max(widest, NARROWEST)  # rules do not fit beside the formulas
     width = width if below else beside
-    rows = [rf"  &\rlap{{\text{{{_note(note, derivatives)}}}}} \\" for note in notes]
+    rows = [rf"  &\rlap{{\text{{{note_latex(note, derivatives)}}}}} \\" for note in notes]
     headings: list[int] = []
     for i, (e, name, shape, pieces, rule) in enumerate(zip(equations, left, shapes, formulas, said, strict=True)):
         if i == 0 or e.phase != equations[i - 1].phase:
             headings.append(len(rows))
             rows.append(rf"  &\textit{{{e.phase}}} \\")
-        first, *more = broken(pieces, width, width, _indent, to.space)
-        lines = [f"{name.text} &= {joined(first)} && {shape}", *(f"&{_quads(w[0])} {{}}{joined(w)}" for w in more)]
-        lines += [rf"&\quad\textit{{{_escaped(e.rule)}}}"] if below and rule else []
+        first, *more = broken(pieces, width, width, indent, to.space)
+        lines = [f"{name.text} &= {joined(first)} && {shape}", *(f"&{quads(w[0])} {{}}{joined(w)}" for w in more)]
+        lines += [rf"&\quad\textit{{{escaped(e.rule)}}}"] if below and rule else []
         for k, (line, word) in enumerate(zip_longest(lines, [] if below else rule)):
-            note = "" if not word else rf"{'' if k == 0 else ' &&'} && \textit{{{_escaped(word)}}}"
+            note = "" if not word else rf"{'' if k == 0 else ' &&'} && \textit{{{escaped(word)}}}"
             rows.append(rf"  {line or '&'}{note} \\")
     if likewise:
         rows.append(rf"  &\textit{{likewise for }} {', '.join(name_latex(name).text for name in likewise)} \\")
     for at in headings if len(rows) > UNBROKEN else ():
         rows[at] += "*"  # no page ends after it
-    return _within_pages("\n".join(rows).removesuffix(r" \\"), len(rows))
+    return within_pages("\n".join(rows).removesuffix(r" \\"), len(rows))
 
 
-def _note(words: str, derivatives: Derivatives) -> str:
+def note_latex(words: str, derivatives: Derivatives) -> str:
     """A sentence with its names in formulas."""
     if derivatives == "delta":
         words = words.replace("dZ", r"$\delta$")
@@ -399,11 +344,13 @@ def _size(size: Size) -> str:
     return str(size) if isinstance(size, int) else name_latex(size).text
 
 
-def _quads(piece: Piece) -> str:
+def quads(piece: Piece) -> str:
+    """The space that a line begins with which goes on inside a formula."""
     return r"\quad" * _depth(piece)
 
 
-def _indent(piece: Piece) -> float:
+def indent(piece: Piece) -> float:
+    """How wide that is."""
     return QUAD * _depth(piece)
 
 

@@ -10,7 +10,8 @@ from chainrule.asked import check_word
 from chainrule.derive import Derived, Equation
 from chainrule.expr import Node, full_op, is_atom, ones_op, walk
 from chainrule.matrix_functions import is_identity
-from chainrule.render.latex import equations_latex, steps_latex
+from chainrule.render.latex import equations_latex
+from chainrule.render.latex_steps import steps_latex
 from chainrule.render.reasons import Shown, is_bookkeeping, plain, plainly, reached, users_of, warning, why
 from chainrule.render.so_far import so_far
 from chainrule.render.text import SPELT, WIDTH, equations_text, formula_lines, sentence_lines, spelt
