@@ -117,7 +117,7 @@ def test_every_equation_backward_that_says_something_else_is_caught(options):
         assert "differences" in rules(found)
 
 
-@pytest.mark.parametrize("multiple", [3, 5, 7, -1, "0.5"])  # some may be the number of examples
+@pytest.mark.parametrize("multiple", [7, -1, "0.5"])  # 7 may be the number of examples
 @pytest.mark.parametrize("name", ["dZ1", "dZ2", "dW2", "db1"])
 def test_a_multiple_that_is_not_the_one_stated_is_caught(name, multiple):
     d = SMALL.derive(convention="ng").derived
@@ -125,7 +125,7 @@ def test_a_multiple_that_is_not_the_one_stated_is_caught(name, multiple):
 
     found = verify(replace(d, factors=factors))
 
-    assert rules(found) & {"differences", "chain rule"}
+    assert "differences" in rules(found)
 
 
 def test_a_step_that_names_a_value_of_another_derivation_is_caught():

@@ -140,7 +140,7 @@ def small_sizes(nodes: Sequence[Node]) -> tuple[list[dict[Size, int]], dict[Size
     joined = (hstack_op, vstack_op, block_op)  # sizes that are sums of others; those of whole functions are products
     fixed = any(node.op in joined or (is_function(node) and function_of(node).whole) for node in nodes)
     kept = {s for s in found if isinstance(s, int) and (s <= LARGE or s in known or fixed)}
-    primes = (p for p in range(3, 10**6) if p not in kept and all(p % q for q in range(2, math.isqrt(p) + 1)))
+    primes = (p for p in range(7, 10**6) if p not in kept and all(p % q for q in range(2, math.isqrt(p) + 1)))
     split = {s: factors(s) for s in found}
     words = list(dict.fromkeys(word for s in found for word in split[s][1]))
     # X, n x d, has more rows than columns first, so that X' X has an inverse, then fewer, so that A X may have one
